@@ -1,0 +1,59 @@
+# Fresh machine: `make demo` shows the device at work; `make test` runs every check that CI runs.
+# Only Python 3.11 and make are needed beforehand.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+FILE ?= cxr_device/examples/phantom_opacity.dcm
+
+.DEFAULT_GOAL := help
+.PHONY: help system demo test check docs submission bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+SYSTEM_PACKAGES := chromium graphviz libpango-1.0-0 libpangoft2-1.0-0 poppler-utils
+system: ## install the Debian packages that documents and browser tests need (as root)
+	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -z "$$missing" ]; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else echo "Not root: these Debian packages are missing, what needs them is skipped by name:" $$missing; fi
+
+.venv/base: requirements/base.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/base.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/dev: .venv/base requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: .venv/base ## set up and read a bundled film (another one: make demo FILE=path.dcm)
+	$(BIN)/cxr-device read $(FILE) --out build/demo || test $$? = 3
+	@echo; echo "Open build/demo/*/report.html in a browser: the film, the flag, and every check."
+
+check: .venv/dev ## formatting, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: system .venv/dev check ## every check that CI runs
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+docs: system .venv/dev ## HTML documents
+	$(BIN)/python -m sphinx -q -W -c docs . build/docs
+
+bench: .venv/dev ## speed and memory against named peers
+	$(BIN)/python -m pytest benchmarks -q
+
+lock: ## write the hash-pinned locks anew (needs uv)
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url --no-header pyproject.toml -o requirements/base.txt
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url --no-header --extra dev -c requirements/constraints.in -c requirements/base.txt \
+	  pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what was built
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

@@ -1,0 +1,58 @@
+"""The networks: defined and trained with torch, exported to ONNX at lock time.
+
+Weights travel as safetensors only. Both networks take one grey channel, standardized by
+`preprocessing.standardize`, and give one logit for each name in `HEADS`.
+"""
+
+from typing import Final, Literal, get_args
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import densenet121
+
+__all__ = ["FINDINGS", "HEADS", "Architecture", "Ensemble", "build"]
+
+Architecture = Literal["efficientnet_lite0", "efficientnet_lite1", "densenet121"]
+
+FINDINGS: Final = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
+    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
+"""The 14 findings of ChestX-ray14, as its label table spells them (Wang et al., CVPR 2017)."""
+
+HEADS: Final = (*FINDINGS, "Any", "Airspace")
+"""One logit each. `Any`: at least one finding. `Airspace`: consolidation or infiltration, the
+findings that every source labels; the mined Pneumonia label is not part of it."""
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """Build an untrained network for one grey channel and `HEADS` logits."""
+    match architecture:
+        case "efficientnet_lite0" | "efficientnet_lite1":
+            net: nn.Module = timm.create_model(
+                f"tf_{architecture}", pretrained=False, in_chans=1, num_classes=len(HEADS)
+            )
+            return net
+        case "densenet121":
+            dense = densenet121(weights=None, num_classes=len(HEADS))
+            first = dense.features.conv0
+            dense.features.conv0 = nn.Conv2d(
+                1, first.out_channels, kernel_size=7, stride=2, padding=3, bias=False
+            )
+            return dense
+        case _:
+            message = f"{architecture!r} is no architecture; one of {get_args(Architecture)}"
+            raise ValueError(message)
+
+
+class Ensemble(nn.Module):
+    """Members trained from different seeds, one answer: the mean of their logits."""
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits, shape (n, len(HEADS)), from pixels, shape (n, 1, size, size)."""
+        return torch.stack([member(pixels) for member in self.members]).mean(dim=0)

@@ -1,0 +1,97 @@
+"""Preprocessing: from stored values to the network's input, the same for training and reading.
+
+The order is fixed and its source hash is part of the release: grey scale (a table where the
+object has one), MONOCHROME1 inverted last by the theoretical range (PS3.3 C.7.6.3.1.2), the
+padding masked (PS3.3 C.7.5.1.1.2), an antialiased resize to a square, and one standardization.
+No torch, no DICOM: numpy and Pillow.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr_device.radiograph import AcceptedRadiograph, ModelInput
+
+__all__ = ["INPUT_SIZE", "levels", "prepare", "resize", "standardize"]
+
+INPUT_SIZE: Final = 224
+"""Pixels; side of the square the network sees. The film's aspect ratio is not kept, as in
+ChestX-ray14, whose originals were squared to 1,024 x 1,024."""
+
+_SMALLEST_DEVIATION: Final = 1.0
+"""Levels; a flatter square is divided by this instead. The pixel-range guard refuses such a film
+first, so this only keeps the division defined."""
+
+_EIGHT_TO_SIXTEEN: Final = 257
+"""255 x 257 = 65,535: 8-bit levels gain headroom, so that the resize rounds to 1/257 of one."""
+
+
+def levels(radiograph: AcceptedRadiograph) -> NDArray[np.uint16]:
+    """Presentation levels of the whole frame: air dark, one increasing grey scale.
+
+    Parameters
+    ----------
+    radiograph : AcceptedRadiograph
+        Stored values as unsigned integers, `maximum` their theoretical maximum, and `table` the
+        grey scale (levels by stored value) when it is not affine.
+
+    Returns
+    -------
+    ndarray of uint16, shape (rows, columns)
+        An affine grey scale is left as it is stored: `standardize` removes scale and offset.
+
+    References
+    ----------
+    .. [1] PS3.3 C.7.6.3.1.2 (Photometric Interpretation), C.11.1 (Modality LUT), C.11.2 (VOI LUT).
+    """
+    frame, maximum = radiograph.stored, radiograph.maximum
+    if radiograph.table is not None:
+        frame = np.take(radiograph.table, frame)
+        maximum = radiograph.table_maximum
+    if radiograph.inverted:
+        frame = np.subtract(maximum, frame, dtype=frame.dtype)
+    if frame.dtype == np.uint8:
+        return frame.astype(np.uint16) * np.uint16(_EIGHT_TO_SIXTEEN)
+    return frame
+
+
+def resize(frame: NDArray[np.uint16], size: int = INPUT_SIZE) -> NDArray[np.float32]:
+    """Resize a whole frame to `size` x `size` with an antialiased triangle filter (Pillow).
+
+    Returns float32 levels, shape (size, size), rounded to whole uint16 levels by the filter.
+    """
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    square = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(square, dtype=np.float32)
+
+
+def standardize(
+    square: NDArray[np.float32], keep: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Give one film mean 0 and standard deviation 1 over `keep` (all pixels when None).
+
+    Pixels outside `keep` (padding) get the smallest value inside it, so they read as air.
+    """
+    inside = square if keep is None else square[keep]
+    mean = inside.mean(dtype=np.float64)
+    deviation = max(float(inside.std(dtype=np.float64)), _SMALLEST_DEVIATION)
+    result = ((square - mean) / deviation).astype(np.float32)
+    if keep is not None:
+        result[~keep] = result[keep].min()
+    return result
+
+
+def prepare(radiograph: AcceptedRadiograph) -> ModelInput:
+    """Shape an accepted radiograph into the network's input."""
+    square = resize(levels(radiograph))
+    keep = None
+    if radiograph.padding is not None:
+        low, high = radiograph.padding
+        padded = (radiograph.stored >= low) & (radiograph.stored <= high)
+        share = Image.fromarray(padded.astype(np.uint8) * 255).resize(
+            (INPUT_SIZE, INPUT_SIZE), Image.Resampling.BILINEAR
+        )
+        keep = np.asarray(share) < 128  # noqa: PLR2004  # more film than padding
+    return ModelInput(pixels=standardize(square, keep)[np.newaxis, np.newaxis])

@@ -1,0 +1,88 @@
+"""Augmentation: what another radiographer, plate or archive could have made of the same film.
+
+No flips (dextrocardia is a finding), no large turns. One batch at a time, on the network's device.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Augmentation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """Ranges of the changes; every draw comes from the generator that is handed in."""
+
+    turn_degrees: float = 7.0
+    """Largest turn to either side."""
+    shift: float = 0.06
+    """Largest shift, share of the side."""
+    zoom: float = 0.12
+    """Largest change of scale, share."""
+    stretch: float = 0.08
+    """Largest change of the aspect ratio, share."""
+    gamma: float = 0.3
+    """Largest |log exponent| of the grey scale."""
+    window: float = 0.08
+    """Largest share of the grey scale cut off at either end."""
+    noise: float = 0.03
+    """Largest standard deviation of added noise, share of the film's own."""
+    softness: float = 0.6
+    """Share of films made as soft as a smaller original."""
+    softest: int = 96
+    """Pixels; side of the smallest original imitated. Sharpness tells the sources apart."""
+
+    def __call__(self, films: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
+        """Standardized films (n, 1, size, size) from levels (n, 1, side, side), all float32."""
+
+        def draw(limit: float) -> Tensor:
+            return (torch.rand(len(films), generator=generator) * 2 - 1) * limit
+
+        films = self._soften(films, generator)
+        films = functional.grid_sample(
+            films,
+            self._grid(draw, (len(films), 1, size, size)),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+        low = films.amin(dim=(2, 3), keepdim=True)
+        span = (films.amax(dim=(2, 3), keepdim=True) - low).clamp(min=1.0)
+        films = (films - low) / span
+        cut_low = draw(self.window).abs().view(-1, 1, 1, 1)
+        cut_high = draw(self.window).abs().view(-1, 1, 1, 1)
+        films = ((films - cut_low) / (1 - cut_low - cut_high)).clamp(0.0, 1.0)
+        films = films.clamp(min=1e-6) ** draw(self.gamma).exp().view(-1, 1, 1, 1)
+        deviation, mean = torch.std_mean(films, dim=(2, 3), keepdim=True, correction=0)
+        films = (films - mean) / deviation.clamp(min=1e-3)
+        grain = torch.randn(films.shape, generator=generator)
+        return films + grain * draw(self.noise).abs().view(-1, 1, 1, 1)
+
+    def _soften(self, films: Tensor, generator: torch.Generator) -> Tensor:
+        side = films.shape[-1]
+        chosen = torch.rand(len(films), generator=generator) < self.softness
+        sides = torch.randint(self.softest, side, (len(films),), generator=generator)
+        result = films.clone()
+        for index in torch.nonzero(chosen).flatten().tolist():
+            small = int(sides[index])
+            film = functional.interpolate(
+                films[index : index + 1], size=(small, small), mode="bilinear", antialias=True
+            )
+            result[index] = functional.interpolate(film, size=(side, side), mode="bilinear")[0]
+        return result
+
+    def _grid(self, draw, shape: tuple[int, int, int, int]) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        turn = draw(self.turn_degrees).deg2rad()
+        zoom, stretch = draw(self.zoom), draw(self.stretch)
+        wide, high = 1 + zoom + stretch / 2, 1 + zoom - stretch / 2
+        theta = torch.stack(
+            [
+                torch.stack([turn.cos() * wide, -turn.sin() * high, draw(2 * self.shift)], dim=1),
+                torch.stack([turn.sin() * wide, turn.cos() * high, draw(2 * self.shift)], dim=1),
+            ],
+            dim=1,
+        )
+        return functional.affine_grid(theta, list(shape), align_corners=False)

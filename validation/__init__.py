@@ -1,0 +1,1 @@
+"""Validation: was the right device built? The statistics of standalone and reader studies."""
