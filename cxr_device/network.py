@@ -4,12 +4,13 @@ Weights travel as safetensors only. Both networks take one grey channel, standar
 `preprocessing.standardize`, and give one logit for each name in `HEADS`.
 """
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import timm
 import torch
 from torch import Tensor, nn
 from torchvision.models import densenet121
+from typing_extensions import override
 
 __all__ = ["FINDINGS", "HEADS", "Architecture", "Ensemble", "build"]
 
@@ -28,22 +29,14 @@ findings that every source labels; the mined Pneumonia label is not part of it."
 
 def build(architecture: Architecture) -> nn.Module:
     """Build an untrained network for one grey channel and `HEADS` logits."""
-    match architecture:
-        case "efficientnet_lite0" | "efficientnet_lite1":
-            net: nn.Module = timm.create_model(
-                f"tf_{architecture}", pretrained=False, in_chans=1, num_classes=len(HEADS)
-            )
-            return net
-        case "densenet121":
-            dense = densenet121(weights=None, num_classes=len(HEADS))
-            first = dense.features.conv0
-            dense.features.conv0 = nn.Conv2d(
-                1, first.out_channels, kernel_size=7, stride=2, padding=3, bias=False
-            )
-            return dense
-        case _:
-            message = f"{architecture!r} is no architecture; one of {get_args(Architecture)}"
-            raise ValueError(message)
+    if architecture == "densenet121":
+        dense: nn.Module = densenet121(weights=None, num_classes=len(HEADS))
+        dense.features.conv0 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)  # type: ignore[union-attr]
+        return dense
+    net: nn.Module = timm.create_model(
+        f"tf_{architecture}", pretrained=False, in_chans=1, num_classes=len(HEADS)
+    )
+    return net
 
 
 class Ensemble(nn.Module):
@@ -53,6 +46,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @override
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits, shape (n, len(HEADS)), from pixels, shape (n, 1, size, size)."""
         return torch.stack([member(pixels) for member in self.members]).mean(dim=0)

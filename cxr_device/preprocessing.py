@@ -14,7 +14,7 @@ from PIL import Image
 
 from cxr_device.radiograph import AcceptedRadiograph, ModelInput
 
-__all__ = ["INPUT_SIZE", "levels", "prepare", "resize", "standardize"]
+__all__ = ["INPUT_SIZE", "levels", "picture", "prepare", "resize", "standardize"]
 
 INPUT_SIZE: Final = 224
 """Pixels; side of the square the network sees. The film's aspect ratio is not kept, as in
@@ -46,15 +46,14 @@ def levels(radiograph: AcceptedRadiograph) -> NDArray[np.uint16]:
     ----------
     .. [1] PS3.3 C.7.6.3.1.2 (Photometric Interpretation), C.11.1 (Modality LUT), C.11.2 (VOI LUT).
     """
-    frame, maximum = radiograph.stored, radiograph.maximum
     if radiograph.table is not None:
-        frame = np.take(radiograph.table, frame)
-        maximum = radiograph.table_maximum
-    if radiograph.inverted:
-        frame = np.subtract(maximum, frame, dtype=frame.dtype)
-    if frame.dtype == np.uint8:
-        return frame.astype(np.uint16) * np.uint16(_EIGHT_TO_SIXTEEN)
-    return frame
+        frame, maximum = np.take(radiograph.table, radiograph.stored), radiograph.table_maximum
+    elif radiograph.stored.dtype == np.uint8:
+        frame = radiograph.stored.astype(np.uint16) * np.uint16(_EIGHT_TO_SIXTEEN)
+        maximum = radiograph.maximum * _EIGHT_TO_SIXTEEN
+    else:
+        frame, maximum = radiograph.stored.astype(np.uint16, copy=False), radiograph.maximum
+    return np.subtract(maximum, frame, dtype=np.uint16) if radiograph.inverted else frame
 
 
 def resize(frame: NDArray[np.uint16], size: int = INPUT_SIZE) -> NDArray[np.float32]:
@@ -77,7 +76,7 @@ def standardize(
     inside = square if keep is None else square[keep]
     mean = inside.mean(dtype=np.float64)
     deviation = max(float(inside.std(dtype=np.float64)), _SMALLEST_DEVIATION)
-    result = ((square - mean) / deviation).astype(np.float32)
+    result: NDArray[np.float32] = ((square - mean) / deviation).astype(np.float32)
     if keep is not None:
         result[~keep] = result[keep].min()
     return result
@@ -95,3 +94,20 @@ def prepare(radiograph: AcceptedRadiograph) -> ModelInput:
         )
         keep = np.asarray(share) < 128  # noqa: PLR2004  # more film than padding
     return ModelInput(pixels=standardize(square, keep)[np.newaxis, np.newaxis])
+
+
+def picture(radiograph: AcceptedRadiograph, longest: int = 900) -> NDArray[np.uint8]:
+    """Draw a display copy of a film, its 0.5th to 99.5th percentile spread over 8 bits.
+
+    Returns shape (rows, columns), the longer side at most `longest` pixels. Not part of the
+    network's path.
+    """
+    image = Image.fromarray(np.ascontiguousarray(levels(radiograph)))
+    scale = min(1.0, longest / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    low, high = np.percentile(small, (0.5, 99.5))
+    grey: NDArray[np.uint8] = (
+        ((small - low) / max(high - low, 1.0) * 255).clip(0, 255).astype(np.uint8)
+    )
+    return grey

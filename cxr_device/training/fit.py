@@ -7,6 +7,7 @@ import sys
 import time
 import tomllib
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from cxr_device.network import HEADS, Architecture, build
 from cxr_device.preprocessing import INPUT_SIZE, standardize
@@ -140,11 +141,9 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     wanted = torch.from_numpy(targets(train.table))
     truth = targets(tune.table)[:, HEADS.index("Airspace")]
     draw_weights = torch.from_numpy(sampling_weights(train.table, wanted.numpy()))
-    net = build(config.architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = build(config.architecture).to(memory_format=torch.channels_last)
     started = _start_from(net, config.start) if config.start else {}
-    average = AveragedModel(
-        net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-    )
+    average = AveragedModel(net, multi_avg_fn=partial(_average, config.ema_decay), use_buffers=True)
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -179,8 +178,9 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
                 done = (step + 1) / steps
                 left = (time.monotonic() - begun) * (1 - done) / done
                 print(  # noqa: T201
-                    f"epoch {epoch + 1}/{config.epochs} {done:4.0%} loss {np.mean(losses[-50:]):.4f}"
-                    f" left {left:.0f} s", file=sys.stderr,
+                    f"epoch {epoch + 1}/{config.epochs} {done:4.0%} "
+                    f"loss {np.mean(losses[-50:]):.4f} left {left:.0f} s",
+                    file=sys.stderr,
                 )
         logits = logits_of(average.module, tune)
         line: dict[str, Any] = {
@@ -198,9 +198,7 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
             log.write(json.dumps(line) + "\n")
         _checkpoint(run, epoch, net, average, optimizer, schedule)
     weights = run / "weights.safetensors"
-    save_file(
-        {k: v.contiguous() for k, v in average.module.state_dict().items()}, weights
-    )
+    save_file({k: v.contiguous() for k, v in average.module.state_dict().items()}, weights)
     record = {
         "config": asdict(config),
         "start": started,
@@ -217,11 +215,28 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     return weights
 
 
+def _average(
+    decay: float, averaged: list[Tensor], current: list[Tensor], count: int | Tensor
+) -> None:
+    """Average exponentially, with a memory that grows: the start weighs nothing at the end."""
+    share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+    for mean, value in zip(averaged, current, strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, share)
+        else:
+            mean.copy_(value)
+
+
 def _step(
-    net: nn.Module, pixels: Tensor, wanted: Tensor, config: TrainingConfig, generator: torch.Generator
+    net: nn.Module,
+    pixels: Tensor,
+    wanted: Tensor,
+    config: TrainingConfig,
+    generator: torch.Generator,
 ) -> Tensor:
     if config.mixup > 0:
-        share = float(torch._sample_dirichlet(torch.full((2,), config.mixup), generator=generator)[0])  # noqa: SLF001
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        share = float(np.random.default_rng(seed).beta(config.mixup, config.mixup))
         other = torch.randperm(len(pixels), generator=generator)
         mixed = pixels * share + pixels[other] * (1 - share)
         logits = net(mixed.contiguous(memory_format=torch.channels_last))

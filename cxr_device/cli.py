@@ -1,0 +1,271 @@
+"""The command line: `cxr-device VERB`; every verb loads only what it needs."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cxr_device import __version__
+from cxr_device.vocabulary import CheckCode
+
+if TYPE_CHECKING:
+    from cxr_device.device import Device
+    from cxr_device.result import Checked, Result
+
+__all__ = ["main"]
+
+_EXITS = """Exit codes: 0 analysed (suspected or not), 2 usage, 3 outside the intended use,
+4 unreadable or hostile, 5 self-test or integrity, 6 an output could not be written, 70 internal.
+A batch returns the highest; each record has its own."""
+
+
+@click.group(epilog=_EXITS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", message="cxr-device %(version)s")
+def main() -> None:
+    r"""Flag suspected pneumonia on adult frontal chest radiographs (DICOM).
+
+    \b
+    cxr-device read film.dcm               one film: the flag, or why it was not read
+    cxr-device read FOLDER --out RESULTS   every file in it; a page and a record for each
+    cxr-device read --json *.dcm           JSON Lines for a program
+    cxr-device explain VIEW                what a check means and what to do
+
+    For prioritisation only: a radiologist reads every film. Research use, see `cxr-device info`.
+    """
+
+
+_paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+_json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, one a file.")
+
+
+@main.command(epilog=_EXITS)
+@_paths
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for result.json and report.html, a folder a file.",
+)  # fmt: skip
+@_json
+@click.option(
+    "--profile", type=click.Choice(["triage", "research"]), default="triage", show_default=True,
+    help="research: not the device, and every output says so.",
+)  # fmt: skip
+@click.option(
+    "--device", "where", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+    show_default=True, help="Where the network runs.",
+)  # fmt: skip
+def read(paths: tuple[str, ...], out: Path | None, as_json: bool, profile: str, where: str) -> None:  # noqa: FBT001
+    """Read films: guards, then network, then decision. Folders are walked."""
+    device = _load(profile=profile, where=where)
+    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json))
+
+
+@main.command(epilog=_EXITS)
+@_paths
+@_json
+def check(paths: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+    """Judge headers and pixel ranges, without the network (PIXEL_GATE is not run)."""
+    device = _load(profile="triage", where="cpu")
+    sys.exit(_run(device, device.check, paths, out=None, as_json=as_json))
+
+
+@main.command()
+@_json
+def info(as_json: bool) -> None:  # noqa: FBT001
+    """Print what this device is: version, claim, digests, operating point, training data, use."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    release = _release()
+    facts = {
+        "name": release.name,
+        "version": release.version,
+        "claim": str(release.label.claim),
+        "intended_use": release.label.intended_use,
+        "limitations": list(release.label.limitations),
+        "operating_point": {
+            **asdict(release.operating_point),
+            "rule": release.operating_point_rule,
+        },
+        "calibration": asdict(release.calibration),
+        "score_heads": list(release.score_heads),
+        "weights_sha256": release.weights_sha256,
+        "config_sha256": release.config_sha256,
+        "preprocessing_sha256": release.preprocessing_sha256,
+        "training": release.training,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        click.echo(f"{name.replace('_', ' ')}: {_plain(value)}")
+
+
+@main.command()
+def selftest() -> None:
+    """Hold weights and configuration against their digests, and a known film against its score."""
+    from cxr_device.errors import IntegrityError  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+    from cxr_device.selftest import run  # noqa: PLC0415
+
+    try:
+        for line in run():
+            click.echo(line)
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTEGRITY)
+
+
+@main.command()
+@click.argument("code", type=click.Choice([*CheckCode, "SELF"], case_sensitive=False))
+def explain(code: str) -> None:
+    """Say what a check CODE means, what is accepted, which hazard it controls, and what to do."""
+    from cxr_device.checks import DESCRIPTIONS  # noqa: PLC0415
+
+    if code == "SELF":
+        click.echo(
+            "SELF: weights, configuration and preprocessing equal the locked release.\n"
+            "Otherwise: the device does not start (exit 5).\n"
+            "Hazard: a corrupted or exchanged network gives answers.\n"
+            "What to do: reinstall cxr-device, then run `cxr-device selftest`."
+        )
+        return
+    found = DESCRIPTIONS[CheckCode(code)]
+    click.echo(f"{code}  {found.tag}")
+    click.echo(f"Accepted: {found.accepted_by(_label())}.")
+    click.echo(f"Otherwise: {found.otherwise}.")
+    click.echo(f"Hazard: {found.hazard}.")
+    click.echo(f"What to do: {found.action}")
+
+
+@main.command()
+def conformance() -> None:
+    """Print the conformance statement from the tables that the code runs on."""
+    from cxr_device.conformance import statement  # noqa: PLC0415
+
+    click.echo(statement(_release()))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_plain, value))
+    return str(value)
+
+
+def _release() -> Any:  # noqa: ANN401
+    from cxr_device.errors import IntegrityError  # noqa: PLC0415
+    from cxr_device.release import Release  # noqa: PLC0415
+
+    try:
+        return Release.load()
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(5)
+
+
+def _label() -> Any:  # noqa: ANN401
+    return _release().label
+
+
+def _load(*, profile: str, where: str) -> "Device":
+    from cxr_device.device import Device  # noqa: PLC0415
+    from cxr_device.errors import IntegrityError  # noqa: PLC0415
+
+    try:
+        return Device.load(profile=profile, device=where)  # type: ignore[arg-type]
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(5)
+    except ImportError as error:
+        message = f"--device {where} needs torch: pip install 'cxr-device[gpu]' ({error})"
+        raise click.UsageError(message) from error
+
+
+def _files(paths: Iterable[str]) -> Iterator[Path]:
+    """Name every file, folders walked in sorted order; an empty folder stands for itself."""
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(child for child in path.rglob("*") if not child.is_dir())
+            yield from inside or [path]
+        else:
+            yield path
+
+
+def _run(
+    device: "Device",
+    judge: Any,  # noqa: ANN401
+    paths: tuple[str, ...],
+    *,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Judge every file in its order, and return the highest exit code."""
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
+    if device.profile == "research":
+        click.echo("Research profile: not the device. Not for clinical use.", err=True)
+    with click.progressbar(
+        files,
+        file=sys.stderr,
+        label="reading",
+        hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
+    ) as bar:
+        for path in bar:
+            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json))
+    device.close()
+    return worst
+
+
+def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json: bool) -> int:  # noqa: ANN401
+    """Judge one file and write what was asked for; a defect ends this file, not the batch."""
+    from cxr_device.errors import OutputError  # noqa: PLC0415
+    from cxr_device.outputs.json_record import record  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        result: Result | Checked = judge(path)
+        exit_code: ExitCode = result.exit_code
+        written = []
+        if out is not None:
+            from cxr_device.outputs.folder import write  # noqa: PLC0415
+
+            try:
+                written = write(result, device.release, picture=device.picture(result), out=out)
+            except OutputError as error:
+                click.echo(str(error), err=True)
+                exit_code = ExitCode.OUTPUT
+        entry = record(result, written)
+    except Exception as error:  # noqa: BLE001  # the batch goes on
+        click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
+        return int(ExitCode.INTERNAL)
+    click.echo(json.dumps(entry) if as_json else _told(entry))
+    return int(exit_code)
+
+
+def _told(entry: dict[str, Any]) -> str:
+    """Say one record in a line a person can read, and a line a finding."""
+    name, finding = entry["source"]["path"], entry["finding"]
+    research = (
+        " [not the device: research profile]" if entry["device"]["profile"] == "research" else ""
+    )
+    if finding:
+        point = finding["operating_point"]
+        flag = (
+            "PNEUMONIA SUSPECTED" if finding["flag"] == "suspected" else "pneumonia not suspected"
+        )
+        numbers = f"probability {finding['probability']:.3f}, threshold {point['threshold']:.3f}"
+        lines = [f"{name}: {flag} ({numbers} {point['name']}){research}"]
+    else:
+        word = {"rejected": "NOT ANALYSED", "failed": "NOT READABLE", "analyzed": "checks passed"}
+        lines = [f"{name}: {word[entry['status']]}{research}"]
+    for found in entry["checks"]:
+        if found["outcome"] in ("warn", "reject"):
+            sign = "!" if found["outcome"] == "reject" else "~"
+            lines.append(f"  {sign} {found['code']}: {found['message']} ({found['value']})")
+    lines += [f"  > {output['path']}" for output in entry["outputs"]]
+    return "\n".join(lines)

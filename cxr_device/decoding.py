@@ -1,0 +1,402 @@
+"""Decoding: PixelData -> stored values, and the grey scale that the header asks for.
+
+Uncompressed frames and RLE are read in this process (no native decoder runs). The JPEG families
+are decoded by imagecodecs in a worker process with a memory limit and a time limit, because a
+damaged stream can kill a native decoder: the worker's death is one coded verdict. Frames cross in
+shared memory.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.uid import RLELossless
+
+from cxr_device.checks import Verdict
+from cxr_device.radiograph import LookupTable, Radiograph
+from cxr_device.vocabulary import Outcome
+
+__all__ = ["DECODERS", "DecodeError", "Decoded", "Decoder", "GreyScale", "grey_scale"]
+
+RLE: Final = str(RLELossless)
+UNCOMPRESSED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+DECODERS: Final = {
+    "1.2.840.10008.1.2.4.50": "jpeg8",
+    "1.2.840.10008.1.2.4.51": "jpeg8",
+    "1.2.840.10008.1.2.4.57": "jpeg8",
+    "1.2.840.10008.1.2.4.70": "jpeg8",
+    "1.2.840.10008.1.2.4.80": "jpegls",
+    "1.2.840.10008.1.2.4.81": "jpegls",
+    "1.2.840.10008.1.2.4.90": "jpeg2k",
+    "1.2.840.10008.1.2.4.91": "jpeg2k",
+}
+"""One decoder of imagecodecs for each transfer syntax of the JPEG families."""
+
+MEMORY_LIMIT: Final = 1536 * 2**20
+"""Bytes of address space that the worker may hold."""
+TIME_LIMIT_S: Final = 8.0
+"""Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
+_REGION: Final = 72 * 2**20
+"""Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
+LEVELS: Final = 32767
+"""The grey scale of a table runs over 0 .. 2 x LEVELS: an odd count, so that inverting it is
+exact."""
+
+
+class DecodeError(Exception):
+    """The pixel data is no frame of the header's size; `value` is what was found."""
+
+    def __init__(self, value: str, message: str) -> None:
+        super().__init__(message)
+        self.value = value
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict under DECODE."""
+        return Verdict(outcome=Outcome.REJECT, value=self.value, message=str(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreyScale:
+    """How stored values become grey: a table, or nothing where it is affine and increasing."""
+
+    table: NDArray[np.uint16] | None
+    """Levels 0 .. 2 x LEVELS by stored value, shape (2 ** bits_stored,)."""
+    padding: tuple[int, int] | None
+    """Lowest and highest stored value that is padding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A frame with its grey scale; signed values are shifted to start at 0."""
+
+    stored: NDArray[np.uint8] | NDArray[np.uint16]
+    grey_scale: GreyScale
+
+
+class Decoder:
+    """Decodes frames; holds at most one worker process, started when a film needs it.
+
+    Safe to share between threads: frames wait for the worker in turn.
+    """
+
+    def __init__(self, *, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self._time_limit_s = time_limit_s
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+
+    def decode(self, film: Radiograph) -> Decoded:
+        """Decode the one frame of a film whose header every guard let through.
+
+        Raises
+        ------
+        DecodeError
+            The stream is damaged, the frame is not of the header's size, or the worker died or
+            ran into a limit.
+        """
+        if film.transfer_syntax_uid in UNCOMPRESSED:
+            frame = _raw(film)
+        elif film.transfer_syntax_uid == RLE:
+            frame = _rle(film)
+        else:
+            frame = self._in_worker(film)
+        return Decoded(stored=_unsigned(frame, film), grey_scale=grey_scale(film))
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.end()
+                self._worker = None
+
+    def _in_worker(self, film: Radiograph) -> NDArray[Any]:
+        stream = _frame_bytes(film)
+        if len(stream) > _REGION:
+            raise DecodeError(f"{len(stream)} bytes", "the compressed frame is too long")
+        with self._lock:
+            if self._worker is None:
+                self._worker = _Worker()
+            try:
+                return self._worker.decode(
+                    stream, film.transfer_syntax_uid, _shape(film), self._time_limit_s
+                )
+            except _WorkerDiedError as died:
+                self._worker.end()
+                self._worker = None
+                raise DecodeError(*died.args) from None
+
+
+def _shape(film: Radiograph) -> tuple[int, int, int]:
+    """Rows, columns and bytes of a pixel, as the guards let them through."""
+    return film.rows or 0, film.columns or 0, (film.bits_allocated or 0) // 8
+
+
+def _raw(film: Radiograph) -> NDArray[Any]:
+    """View an uncompressed frame where it lies in the file's bytes; nothing is copied."""
+    rows, columns, width = _shape(film)
+    flat = np.frombuffer(_pixels(film), dtype=f"<u{width}", count=rows * columns)
+    return flat.reshape(rows, columns)
+
+
+def _pixels(film: Radiograph) -> memoryview:
+    if film.pixel_data is None:
+        raise DecodeError("absent", "there is no pixel data")
+    return film.pixel_data
+
+
+def _frame_bytes(film: Radiograph) -> bytes:
+    """Join the fragments of the first frame (PS3.5 annex A.4)."""
+    if not film.pixel_data_is_encapsulated:
+        raise DecodeError("no fragments", "a compressed frame must be encapsulated")
+    try:
+        frames = generate_frames(bytes(_pixels(film)), number_of_frames=1)
+        return next(frames)
+    except (Exception, StopIteration) as error:  # a parser may throw anything at hostile bytes
+        raise DecodeError(type(error).__name__, "the fragments are damaged") from error
+
+
+def _rle(film: Radiograph) -> NDArray[Any]:
+    """Decode RLE (PS3.5 annex G) with pydicom's own decoder, which is plain Python."""
+    rows, columns, width = _shape(film)
+    stream = _frame_bytes(film)
+    try:
+        segments = int.from_bytes(stream[:4], "little")
+        if segments != width:
+            raise DecodeError(f"{segments} segments", f"{width} are needed")  # noqa: TRY301
+        buffer, _ = get_decoder(RLELossless).as_buffer(
+            _encapsulated(stream),
+            index=0,
+            raw=True,
+            decoding_plugin="pydicom",
+            transfer_syntax_uid=RLELossless,
+            rows=rows,
+            columns=columns,
+            samples_per_pixel=1,
+            number_of_frames=1,
+            bits_allocated=8 * width,
+            bits_stored=film.bits_stored,
+            pixel_representation=0,
+            photometric_interpretation=film.photometric_interpretation,
+            pixel_keyword="PixelData",
+        )
+        flat = np.frombuffer(buffer, dtype=f"<u{width}")
+        return flat.reshape(rows, columns)
+    except DecodeError:
+        raise
+    except Exception as error:  # a parser may throw anything at hostile bytes
+        raise DecodeError(type(error).__name__, "the RLE stream is damaged") from error
+
+
+def _encapsulated(stream: bytes) -> bytes:
+    """Wrap one frame as a basic offset table and one fragment."""
+    item = b"\xfe\xff\x00\xe0"
+    return item + bytes(4) + item + len(stream).to_bytes(4, "little") + stream
+
+
+def _unsigned(frame: NDArray[Any], film: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Shift signed stored values (PS3.5 8.1.1) to start at 0; refuse bits above the stored ones."""
+    stored_bits, allocated = film.bits_stored or 0, film.bits_allocated or 0
+    if film.pixel_representation != 1:
+        return frame
+    signed = frame.view(f"<i{allocated // 8}")
+    shifted = signed.astype(np.int32) + (1 << (stored_bits - 1))
+    if shifted.min() < 0 or shifted.max() >= 1 << stored_bits:
+        raise DecodeError("values beyond the stored bits", "a signed frame breaks its own range")
+    return shifted.astype(frame.dtype)
+
+
+def grey_scale(film: Radiograph) -> GreyScale:
+    """Build the grey scale by applying pydicom's LUT functions to every possible stored value.
+
+    References
+    ----------
+    .. [1] PS3.3 C.11.1 (Modality LUT), C.11.2 (VOI LUT), C.7.5.1.1.2 (Pixel Padding Value).
+    """
+    bits = film.bits_stored or 0
+    offset = (1 << (bits - 1)) if film.pixel_representation == 1 else 0
+    padding = None
+    if film.pixel_padding_value is not None:
+        limit = film.pixel_padding_range_limit
+        ends = (film.pixel_padding_value, film.pixel_padding_value if limit is None else limit)
+        padding = (min(ends) + offset, max(ends) + offset)
+    if not (film.window_width or film.voi_lut or film.modality_lut):
+        return GreyScale(table=None, padding=padding)
+    header = _lut_header(film)
+    every = np.arange(1 << bits, dtype=np.int32) - offset
+    modality = apply_modality_lut(every, header)
+    grey = np.asarray(apply_voi_lut(modality, header), dtype=np.float64)
+    low, high = _theoretical_range(film, np.asarray(modality, dtype=np.float64))
+    centred = (2.0 * (grey - low) / (high - low) - 1.0) * LEVELS
+    table = (np.rint(np.round(centred, 6)) + LEVELS).clip(0, 2 * LEVELS).astype(np.uint16)
+    return GreyScale(table=table, padding=padding)
+
+
+def _theoretical_range(film: Radiograph, modality: NDArray[np.float64]) -> tuple[float, float]:
+    """Range that the last transformation can put out, whatever the film shows.
+
+    A window puts out the range of what comes before it (PS3.3 C.11.2.1.2): the modality LUT's, or
+    the rescaled range of the stored bits, which the ends of `modality` give.
+    """
+    table = film.voi_lut or film.modality_lut
+    if table is not None:
+        return 0.0, float((1 << table.descriptor[2]) - 1)
+    return float(modality.min()), float(modality.max())
+
+
+def _lut_header(film: Radiograph) -> Dataset:
+    """Put the grey-scale elements back into a data set, for pydicom's functions."""
+    header = Dataset()
+    header.PhotometricInterpretation = film.photometric_interpretation
+    header.BitsStored = film.bits_stored
+    header.PixelRepresentation = film.pixel_representation
+    if film.rescale_slope is not None:
+        header.RescaleSlope = film.rescale_slope
+        header.RescaleIntercept = film.rescale_intercept or 0.0
+    if film.modality_lut is not None:
+        header.ModalityLUTSequence = [_lut_item(film.modality_lut, film)]
+    if film.voi_lut is not None:
+        header.VOILUTSequence = [_lut_item(film.voi_lut, film)]
+    elif film.window_width:
+        header.WindowCenter = film.window_center[0]
+        header.WindowWidth = film.window_width[0]
+        header.VOILUTFunction = film.voi_lut_function or "LINEAR"
+    return header
+
+
+def _lut_item(table: LookupTable, film: Radiograph) -> Dataset:
+    item = Dataset()
+    kind = "SS" if film.pixel_representation == 1 else "US"
+    item.add_new(0x00283002, kind, list(table.descriptor))
+    item.add_new(0x00283006, "US", list(table.data))
+    return item
+
+
+class _WorkerDiedError(Exception):
+    """The worker ended, or was ended, while it decoded."""
+
+
+class _Worker:
+    """The parent's end of one worker process."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
+        self._file.truncate(2 * _REGION)
+        self._shared = mmap.mmap(self._file.fileno(), 2 * _REGION)
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(  # noqa: S603  # this interpreter, this module
+            [sys.executable, "-m", "cxr_device.decoding", str(self._file.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self._file.fileno(),),
+            env=environment,
+        )
+
+    def decode(
+        self, stream: bytes, syntax: str, shape: tuple[int, int, int], limit_s: float
+    ) -> NDArray[Any]:
+        """Hand one stream over and wait for its frame, at most `limit_s` seconds."""
+        self._shared[_REGION : _REGION + len(stream)] = stream
+        request = {"syntax": syntax, "shape": shape, "length": len(stream)}
+        try:
+            answer = self._ask(request, limit_s)
+        except (BrokenPipeError, ConnectionError) as error:
+            raise _WorkerDiedError("worker", "the decoder died before it began") from error
+        if "error" in answer:
+            raise DecodeError(str(answer["error"])[:80], "the compressed stream is damaged")
+        rows, columns, width = shape
+        count = rows * columns
+        flat = np.frombuffer(self._shared, dtype=f"<u{width}", count=count).copy()
+        return flat.reshape(rows, columns)
+
+    def _ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        inlet, outlet = self._pipes()
+        inlet.write(json.dumps(request).encode() + b"\n")
+        inlet.flush()
+        ready, _, _ = select.select([outlet], [], [], limit_s)
+        if not ready:
+            raise _WorkerDiedError("time limit", f"the decoder took more than {limit_s:g} s")
+        line = outlet.readline()
+        if not line:
+            code = self._process.wait()
+            name = signal.Signals(-code).name if code < 0 else f"exit {code}"
+            raise _WorkerDiedError(name, "the decoder died on this stream")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        inlet, outlet = self._process.stdin, self._process.stdout
+        if inlet is None or outlet is None:
+            raise _WorkerDiedError("worker", "the decoder has no pipes")
+        return inlet, outlet
+
+    def end(self) -> None:
+        """Kill the process and free its memory."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+        self._shared.close()
+        self._file.close()
+
+
+def _decoded(stream: bytes, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Decode in the worker; anything that is not one grey frame of the right size is an error."""
+    import imagecodecs  # noqa: PLC0415  # only the worker pays for it
+
+    frame = np.asarray(getattr(imagecodecs, f"{DECODERS[syntax]}_decode")(stream))
+    rows, columns, width = shape
+    if frame.shape != (rows, columns) or frame.dtype.kind not in "ui":
+        message = f"{frame.dtype} {frame.shape}, the header asks for {rows} x {columns}"
+        raise ValueError(message)
+    if frame.dtype.itemsize > width:
+        message = f"{frame.dtype}, the header asks for {width} bytes a pixel"
+        raise ValueError(message)
+    if frame.dtype.kind == "i":
+        return frame.astype(f"<i{width}").view(f"<u{width}")
+    return frame.astype(f"<u{width}", copy=False)
+
+
+def _requests() -> Iterator[dict[str, Any]]:
+    for line in sys.stdin.buffer:
+        yield json.loads(line)
+
+
+def _serve(descriptor: int) -> None:
+    """Run the worker: limits first, then one answer a request until the parent goes away."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    shared = mmap.mmap(descriptor, 2 * _REGION)
+    for request in _requests():
+        try:
+            stream = shared[_REGION : _REGION + request["length"]]
+            frame = _decoded(stream, request["syntax"], tuple(request["shape"]))
+            shared[: frame.nbytes] = frame.tobytes()
+            answer = {}
+        except Exception as error:  # noqa: BLE001  # the answer says which
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,272 @@
+"""The device: the stages in order, once.
+
+bytes -> `intake` -> `guards` -> `decoding` -> `pixel_range` -> `preprocessing` -> network ->
+`calibration` -> `decision` -> Result. No stage knows another; this is the only place that does.
+"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, overload
+
+import numpy as np
+
+from cxr_device import decoding, guards, intake, preprocessing, runtimes
+from cxr_device.checks import DESCRIPTIONS, Check, Verdict
+from cxr_device.decision import decide
+from cxr_device.pixel_range import judge_pixels
+from cxr_device.radiograph import AcceptedRadiograph, Radiograph
+from cxr_device.release import Release
+from cxr_device.result import (
+    Analyzed,
+    Checked,
+    DeviceIdentity,
+    Failed,
+    Rejected,
+    ResolvedView,
+    Result,
+    Source,
+)
+from cxr_device.vocabulary import CheckCode, Outcome, Profile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+
+__all__ = ["Device"]
+
+_NOT_RUN: Final = Verdict(
+    outcome=Outcome.NOT_RUN, value="", message="not run: an earlier check ended the reading"
+)
+_NODE_ONLY: Final = Verdict(
+    outcome=Outcome.NOT_RUN, value="", message="not run: only a node remembers what it received"
+)
+_NO_GATE: Final = Verdict(
+    outcome=Outcome.NOT_RUN, value="", message="not run: this release has no pixel gate"
+)
+
+
+class _Common(TypedDict):
+    """What every result carries."""
+
+    source: Source
+    device: DeviceIdentity
+    checks: tuple[Check, ...]
+    timing_ms: dict[str, float]
+    view: ResolvedView | None
+
+
+class _Stopwatch:
+    """Milliseconds of each stage."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.perf_counter()
+        self.stages: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[stage] = round(1e3 * (now - self._last), 3)
+        self._last = now
+
+    def total(self) -> dict[str, float]:
+        return {**self.stages, "total": round(1e3 * (time.perf_counter() - self._begun), 3)}
+
+
+class Device:
+    """The locked device. Load it once, read with it from as many threads as you like.
+
+    Examples
+    --------
+    >>> from cxr_device import Device
+    >>> device = Device.load()
+    >>> result = device.read(device.release.self_test.film)
+    >>> type(result).__name__
+    'Analyzed'
+    """
+
+    def __init__(
+        self, release: Release, *, infer: runtimes.Infer, profile: Profile = Profile.TRIAGE
+    ) -> None:
+        self.release = release
+        self.profile = profile
+        self._infer = infer
+        self._decoder = decoding.Decoder()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        profile: Profile | str = Profile.TRIAGE,
+        device: Literal["auto", "cpu", "cuda"] = "cpu",
+    ) -> "Device":
+        """Load the installed release after holding its files against their digests.
+
+        Raises
+        ------
+        IntegrityError
+            A locked file is missing or is not the one that was locked.
+        """
+        release = Release.load()
+        if runtimes.choose(device) == "cuda":
+            infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
+        else:
+            infer = runtimes.on_cpu(release.graph)
+        return cls(release, infer=infer, profile=Profile(profile))
+
+    @property
+    def identity(self) -> DeviceIdentity:
+        """Which device this is, as every record states it."""
+        release = self.release
+        return DeviceIdentity(
+            name=release.name,
+            version=release.version,
+            claim=str(release.label.claim),
+            profile=str(self.profile),
+            weights_sha256=release.weights_sha256,
+            config_sha256=release.config_sha256,
+            preprocessing_sha256=release.preprocessing_sha256,
+        )
+
+    def read(self, source: "str | Path | bytes | Dataset") -> Result:
+        """Read one film: guards, then network, then decision.
+
+        Parameters
+        ----------
+        source : path, bytes or pydicom.Dataset
+            One DICOM Part 10 file.
+
+        Returns
+        -------
+        Analyzed, Rejected or Failed
+            Bad input never raises: it ends in coded checks.
+        """
+        return self._read(source, with_network=True)
+
+    def check(self, source: "str | Path | bytes | Dataset") -> Result | Checked:
+        """Judge the header and the pixel range of one film, without the network.
+
+        Returns `Rejected` or `Failed` as `read` would, and `Checked` for a film that passes.
+        """
+        return self._read(source, with_network=False)
+
+    def score(self, film: AcceptedRadiograph) -> float:
+        """Score an accepted film: the mean logit of the release's score heads."""
+        logits = self._infer(preprocessing.prepare(film).pixels)[0]
+        chosen = [self.release.heads.index(head) for head in self.release.score_heads]
+        return float(np.mean(logits[chosen], dtype=np.float64))
+
+    def picture(self, result: Result | Checked) -> "NDArray[np.uint8] | None":
+        """Display copy of the film that was read, shape (rows, columns); None where none was."""
+        return preprocessing.picture(result.film) if isinstance(result, Analyzed) else None
+
+    def close(self) -> None:
+        """End the decoding worker, if one was started."""
+        self._decoder.close()
+
+    @overload
+    def _read(
+        self, source: "str | Path | bytes | Dataset", *, with_network: Literal[True]
+    ) -> Result: ...
+
+    @overload
+    def _read(
+        self, source: "str | Path | bytes | Dataset", *, with_network: Literal[False]
+    ) -> Result | Checked: ...
+
+    def _read(
+        self, source: "str | Path | bytes | Dataset", *, with_network: bool
+    ) -> Result | Checked:
+        watch = _Stopwatch()
+        label = self.release.label
+        taken = intake.receive(_as_source(source), label)
+        verdicts = dict(taken.verdicts)
+        watch.lap("intake")
+        film, accepted = taken.radiograph, None
+        if film is not None:
+            verdicts |= guards.judge_header(film, label)
+            watch.lap("guards")
+            if not _refused(verdicts):
+                accepted = self._accept(film, verdicts, watch)
+        decision = None
+        if accepted is not None and with_network:
+            probability = self.release.calibration.probability(self.score(accepted))
+            decision = decide(probability, self.release.operating_point)
+            watch.lap("network")
+        common: _Common = {
+            "source": _source_of(taken),
+            "device": self.identity,
+            "checks": self._checks(verdicts),
+            "timing_ms": watch.total(),
+            "view": _view_of(film),
+        }
+        if any(check.is_failure for check in common["checks"]):
+            return Failed(**common)
+        if any(check.is_rejection for check in common["checks"]):
+            return Rejected(**common)
+        if decision is None or accepted is None:
+            return Checked(**common)
+        return Analyzed(**common, decision=decision, film=accepted)
+
+    def _accept(
+        self, film: Radiograph, verdicts: dict[CheckCode, Verdict], watch: _Stopwatch
+    ) -> AcceptedRadiograph | None:
+        """Decode a film whose header was let through, and judge its pixels."""
+        bits = film.bits_stored or 0
+        try:
+            decoded = self._decoder.decode(film)
+        except decoding.DecodeError as error:
+            verdicts[CheckCode.DECODE] = error.verdict
+            return None
+        shape = " x ".join(map(str, decoded.stored.shape))
+        verdicts[CheckCode.DECODE] = Verdict(
+            outcome=Outcome.PASS, value=shape, message="one whole frame"
+        )
+        watch.lap("decoding")
+        pixels = judge_pixels(decoded.stored, bits_stored=bits, label=self.release.label)
+        verdicts[CheckCode.PIXEL_RANGE] = pixels
+        watch.lap("pixel_range")
+        if pixels.outcome is Outcome.REJECT:
+            return None
+        return AcceptedRadiograph(
+            stored=decoded.stored,
+            maximum=(1 << bits) - 1,
+            inverted=film.photometric_interpretation == "MONOCHROME1",
+            table=decoded.grey_scale.table,
+            table_maximum=2 * decoding.LEVELS,
+            padding=decoded.grey_scale.padding,
+        )
+
+    def _checks(self, verdicts: dict[CheckCode, Verdict]) -> tuple[Check, ...]:
+        """Every check in its order; what was not run says why."""
+        missing = {CheckCode.DUPLICATE_UID: _NODE_ONLY, CheckCode.PIXEL_GATE: _NO_GATE}
+        return tuple(
+            description.check(
+                code, verdicts.get(code, missing.get(code, _NOT_RUN)), self.release.label
+            )
+            for code, description in DESCRIPTIONS.items()
+        )
+
+
+def _as_source(source: "str | Path | bytes | Dataset") -> "Path | bytes | Dataset":
+    return Path(source) if isinstance(source, str) else source
+
+
+def _refused(verdicts: dict[CheckCode, Verdict]) -> bool:
+    return any(verdict.outcome is Outcome.REJECT for verdict in verdicts.values())
+
+
+def _source_of(taken: intake.Intake) -> Source:
+    film = taken.radiograph
+    return Source(
+        path=taken.path,
+        sha256=taken.sha256,
+        sop_instance_uid=film.sop_instance_uid if film else None,
+        study_instance_uid=film.study_instance_uid if film else None,
+        transfer_syntax_uid=taken.transfer_syntax_uid,
+    )
+
+
+def _view_of(film: Radiograph | None) -> ResolvedView | None:
+    vote = guards.resolve_view(film) if film else None
+    if vote is None or vote.view is None:
+        return None
+    return ResolvedView(value=vote.view, source=vote.source)

@@ -1,0 +1,56 @@
+"""The error tree: one class for each reason, and the class writes its message.
+
+::
+
+    CxrDeviceError
+    ├── IntegrityError        the installation is damaged: reinstall (exit 5)
+    ├── ProbabilityError      a number that is no probability reached the decision (a defect)
+    ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
+    └── OutputError           a result could not be written: check the folder (exit 6)
+
+Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded checks.
+"""
+
+from pathlib import Path
+
+__all__ = [
+    "CxrDeviceError",
+    "IntegrityError",
+    "OperatingPointError",
+    "OutputError",
+    "ProbabilityError",
+]
+
+
+class CxrDeviceError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class IntegrityError(CxrDeviceError):
+    """A file of the installation is not the one that was locked; the device does not start."""
+
+    def __init__(self, what: str, *, found: str, locked: str) -> None:
+        super().__init__(
+            f"SELF: {what} is {found}, the release locks {locked}; reinstall cxr-device"
+        )
+
+
+class ProbabilityError(CxrDeviceError, ValueError):
+    """A value handed to the decision is no probability in float64."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(f"PROBABILITY: {found!r}; accepted: float64 in [0, 1]")
+
+
+class OperatingPointError(CxrDeviceError, ValueError):
+    """A threshold outside the open interval (0, 1)."""
+
+    def __init__(self, identifier: str, threshold: float) -> None:
+        super().__init__(f"OPERATING_POINT {identifier}: {threshold!r}; accepted: inside (0, 1)")
+
+
+class OutputError(CxrDeviceError, OSError):
+    """A result could not be written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"OUTPUT {path}: {reason}; choose a folder that can be written")

@@ -1,0 +1,1 @@
+"""Outputs: a result in the forms that people and systems read; independent of each other."""

@@ -1,0 +1,135 @@
+"""The release: the locked device as `release.toml` states it, checked against what is installed."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from cxr_device.calibration import Calibration
+from cxr_device.decision import OperatingPoint
+from cxr_device.errors import IntegrityError
+from cxr_device.label import Label
+from cxr_device.vocabulary import Claim
+
+__all__ = ["PACKAGE", "Release", "SelfTest"]
+
+PACKAGE: Final = Path(__file__).parent
+"""The installed package: every locked file lies in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """A known film and the score that the locked device gives it."""
+
+    film: Path
+    score: float
+    """Logits."""
+    tolerance: float
+    """Logits; processors round differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Everything that makes this device this device."""
+
+    name: str
+    version: str
+    label: Label
+    architectures: tuple[str, ...]
+    score_heads: tuple[str, ...]
+    """Heads of the network whose mean logit is the score."""
+    heads: tuple[str, ...]
+    calibration: Calibration
+    operating_point: OperatingPoint
+    operating_point_rule: str
+    weights: Path
+    graph: Path
+    weights_sha256: str
+    graph_sha256: str
+    preprocessing_sha256: str
+    config_sha256: str
+    self_test: SelfTest
+    training: dict[str, Any]
+    """What the weights were trained on, as `info` prints it."""
+
+    @classmethod
+    def load(cls, folder: Path = PACKAGE) -> "Release":
+        """Read `release.toml` and hold every file that it locks against its digest.
+
+        Raises
+        ------
+        IntegrityError
+            A file is missing, or is not the one that was locked.
+        """
+        release = cls._read(folder)
+        for what, path, locked in (
+            ("weights", release.weights, release.weights_sha256),
+            ("network graph", release.graph, release.graph_sha256),
+            ("preprocessing", folder / "preprocessing.py", release.preprocessing_sha256),
+        ):
+            found = sha256(_bytes(path)).hexdigest()
+            if found != locked:
+                raise IntegrityError(f"{what} ({path.name})", found=found, locked=locked)
+        return release
+
+    @classmethod
+    def _read(cls, folder: Path) -> "Release":
+        blob = _bytes(folder / "release.toml")
+        try:
+            table = tomllib.loads(blob.decode("utf-8"))
+            return cls._from_table(table, folder, sha256(blob).hexdigest())
+        except (KeyError, TypeError, ValueError) as error:
+            raise IntegrityError(
+                "release.toml", found=repr(error), locked="a whole file"
+            ) from error
+
+    @classmethod
+    def _from_table(cls, table: dict[str, Any], folder: Path, digest: str) -> "Release":
+        label, network, test = table["label"], table["network"], table["self_test"]
+        point = table["operating_point"]
+        return cls(
+            name=table["device"]["name"],
+            version=table["device"]["version"],
+            label=_label(label),
+            architectures=tuple(network["architectures"]),
+            heads=tuple(network["heads"]),
+            score_heads=tuple(network["score_heads"]),
+            calibration=Calibration(**table["calibration"]),
+            operating_point=OperatingPoint(
+                identifier=point["identifier"], threshold=point["threshold"]
+            ),
+            operating_point_rule=point["rule"],
+            weights=folder / network["weights"],
+            graph=folder / network["graph"],
+            weights_sha256=network["weights_sha256"],
+            graph_sha256=network["graph_sha256"],
+            preprocessing_sha256=table["preprocessing"]["sha256"],
+            config_sha256=digest,
+            self_test=SelfTest(
+                film=folder / test["film"], score=test["score"], tolerance=test["tolerance"]
+            ),
+            training=table["training"],
+        )
+
+
+def _label(table: dict[str, Any]) -> Label:
+    unknown = set(table) - {field.name for field in fields(Label)}
+    if unknown:
+        message = f"unknown label values {sorted(unknown)}"
+        raise ValueError(message)
+    return Label(
+        **{
+            **table,
+            "claim": Claim(table["claim"]),
+            "limitations": tuple(table["limitations"]),
+        }
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise IntegrityError(path.name, found=reason, locked="present") from error

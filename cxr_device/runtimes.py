@@ -1,0 +1,68 @@
+"""Runtimes: one function from the network's input to its logits, on the CPU or on CUDA.
+
+The CPU runs the exported graph with ONNX Runtime (the base install has no torch); CUDA runs the
+network itself with torch, imported only when it is asked for. Both are held equal to eager torch
+on the CPU: |difference| <= 1e-4 logits.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LOGIT_TOLERANCE", "Infer", "choose", "on_cpu", "on_torch"]
+
+LOGIT_TOLERANCE: Final = 1e-4
+"""Logits; largest difference between a runtime and eager torch on the CPU."""
+
+Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Logits, shape (n, heads), from pixels, shape (n, 1, size, size)."""
+
+
+def choose(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    """Resolve `auto`: CUDA where torch is installed and finds a GPU, else the CPU."""
+    if device != "auto":
+        return device
+    if find_spec("torch") is None or not Path("/dev/nvidiactl").exists():
+        return "cpu"
+    import torch  # noqa: PLC0415  # only where a GPU is likely
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def on_cpu(graph: Path) -> Infer:
+    """Load the exported graph (its weights lie beside it) into ONNX Runtime."""
+    import onnxruntime  # noqa: PLC0415  # 0.2 s that `--help` need not pay
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run(None, {name: pixels})[0]
+        return logits
+
+    return infer
+
+
+def on_torch(weights: Path, architectures: Sequence[str], device: str) -> Infer:
+    """Build the network and run it with torch on `device` ("cpu" or "cuda"), in float32."""
+    import torch  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    from cxr_device.network import Ensemble, build  # noqa: PLC0415
+
+    net = Ensemble([build(name) for name in architectures])  # type: ignore[arg-type]
+    net.load_state_dict(load_file(weights))
+    net.eval().to(device)
+
+    def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = net(torch.from_numpy(pixels).to(device)).cpu().numpy()
+        return logits
+
+    return infer

@@ -1,0 +1,88 @@
+"""Export: the trained network as one safetensors file and an ONNX graph that points into it."""
+
+import struct
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, external_data_helper, numpy_helper
+from safetensors.torch import save_file
+
+from cxr_device.network import HEADS, Ensemble
+from cxr_device.preprocessing import INPUT_SIZE
+
+__all__ = ["export"]
+
+_SMALL = 1024
+"""Bytes; constants of the graph up to this size stay inside it."""
+
+
+def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
+    """Write `weights` (safetensors) and `graph` (ONNX, its tensors at their place in `weights`).
+
+    The two lie in one folder. The graph takes `pixels` (n, 1, size, size) and gives `logits`
+    (n, heads).
+
+    Raises
+    ------
+    ValueError
+        A tensor of the graph is not found, byte for byte, in the weights.
+    """
+    net.eval()
+    state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    save_file(state, weights)
+    example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
+    program = torch.onnx.export(
+        net,
+        (example,),
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes={"pixels": {0: torch.export.Dim("films", min=1, max=1024)}},
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+    )
+    if program is None:
+        message = "the exporter gave no graph"
+        raise ValueError(message)
+    model = program.model_proto
+    places = _places(weights)
+    for tensor in model.graph.initializer:
+        data = numpy_helper.to_array(tensor).tobytes()
+        if data in places:
+            offset = places[data]
+            external_data_helper.set_external_data(
+                tensor, location=weights.name, offset=offset, length=len(data)
+            )
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+        elif len(data) > _SMALL:
+            message = f"{tensor.name}: {len(data)} bytes are not in {weights.name}"
+            raise ValueError(message)
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    model.producer_name, model.producer_version = "cxr_device", ""
+    graph.write_bytes(model.SerializeToString(deterministic=True))
+    shape = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
+    if shape[-1] != len(HEADS):
+        message = f"the graph gives {shape[-1]} logits, {len(HEADS)} heads are named"
+        raise ValueError(message)
+    onnx.checker.check_model(str(graph))
+
+
+def _places(weights: Path) -> dict[bytes, int]:
+    """Offset of every tensor's bytes in a safetensors file (its header: 8 bytes, then JSON)."""
+    import json  # noqa: PLC0415
+
+    blob = weights.read_bytes()
+    (length,) = struct.unpack("<Q", blob[:8])
+    header = json.loads(blob[8 : 8 + length])
+    start = 8 + length
+    places = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            low, high = entry["data_offsets"]
+            places[blob[start + low : start + high]] = start + low
+    return places

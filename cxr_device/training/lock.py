@@ -1,0 +1,173 @@
+"""Lock: runs become the device's weights, calibration and operating point, from `tune` alone."""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import tomlkit
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
+
+from cxr_device import runtimes
+from cxr_device.network import HEADS, Ensemble, build
+from cxr_device.preprocessing import standardize
+from cxr_device.release import PACKAGE, Release
+from cxr_device.training.export import export
+from cxr_device.training.films import read_manifests, squares
+from cxr_device.training.fit import SCORE_HEADS
+
+__all__ = ["SENSITIVITY_FLOOR", "endpoint", "lock", "operating_threshold", "platt"]
+
+SENSITIVITY_FLOOR: Final = 0.80
+"""The operating point's sensitivity on `tune`, at least."""
+
+ENDPOINT: Final = ("Pneumonia", "Consolidation", "Infiltration")
+"""Mined findings that make a film positive for calibration and operating point; the readers'
+endpoint names the same three."""
+
+_VIEWS: Final = ("PA", "AP")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What `tune` decided."""
+
+    slope: float
+    offset: float
+    threshold: float
+    sensitivity: float
+    specificity: float
+    films: int
+    positives: int
+
+
+def endpoint(films: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mined endpoint by film, shape (n,)."""
+    words = films["finding_labels"].str.replace(" (with others?)", "", regex=False).str.split("|")
+    return np.array([any(name in found for name in ENDPOINT) for found in words])
+
+
+def platt(score: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """Fit probability = sigmoid(slope * score + offset) by maximum likelihood (Platt 1999)."""
+    model = LogisticRegression(C=1e6).fit(score[:, np.newaxis], truth)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def operating_threshold(
+    probability: NDArray[np.float64], truth: NDArray[np.bool_], *, floor: float = SENSITIVITY_FLOOR
+) -> float:
+    """Highest threshold that keeps the sensitivity at `floor` or more: the best specificity.
+
+    A tie counts as suspected, so a threshold equals a film's probability; raising it never raises
+    the sensitivity nor lowers the specificity.
+    """
+    positive = np.sort(probability[truth])
+    needed = int(np.ceil(floor * len(positive)))
+    return float(positive[len(positive) - needed])
+
+
+def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) -> Tuned:
+    """Lock an ensemble of runs into the package: weights, graph, release.toml, training record.
+
+    The order of the runs is the order of the members.
+    """
+    records = [json.loads((run / "record.json").read_text(encoding="utf-8")) for run in runs]
+    members = []
+    for run, entry in zip(runs, records, strict=True):
+        blob = (run / "weights.safetensors").read_bytes()
+        if sha256(blob).hexdigest() != entry["weights_sha256"]:
+            message = f"{run}: weights.safetensors is not what record.json describes"
+            raise ValueError(message)
+        member = build(entry["config"]["architecture"])
+        member.load_state_dict(load_file(run / "weights.safetensors"))
+        members.append(member)
+    weights, graph = package / "weights/network.safetensors", package / "weights/network.onnx"
+    export(Ensemble(members), weights=weights, graph=graph)
+    infer = runtimes.on_cpu(graph)
+    tune = read_manifests([data / name for name in records[0]["config"]["manifests"]])
+    tune = tune[(tune["split"] == "tune")].reset_index(drop=True)
+    pixels = squares(tune, size=records[0]["config"]["sizes"][-1], cache=cache)
+    score = _scores(infer, pixels)
+    label = tomlkit.parse((package / "release.toml").read_text(encoding="utf-8"))
+    inside = (
+        tune["view"].isin(_VIEWS)
+        & (tune["age"] >= label["label"]["min_age_years"])
+        & (tune["age"] <= label["label"]["max_age_years"])
+    ).to_numpy()
+    tuned = _tune(score[inside], endpoint(tune)[inside])
+    _write_release(package, records, tuned)
+    (package / "weights/training_record.json").write_text(
+        json.dumps({"members": records, "tune": _plain(tuned)}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    return tuned
+
+
+def _plain(tuned: Tuned) -> dict[str, Any]:
+    return {name: getattr(tuned, name) for name in Tuned.__slots__}
+
+
+def _scores(infer: runtimes.Infer, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+    chosen = [HEADS.index(name) for name in SCORE_HEADS]
+    found = []
+    for film in pixels:
+        logits = infer(standardize(film.astype(np.float32))[np.newaxis, np.newaxis])[0]
+        found.append(float(np.mean(logits[chosen], dtype=np.float64)))
+    return np.array(found)
+
+
+def _tune(score: NDArray[np.float64], truth: NDArray[np.bool_]) -> Tuned:
+    slope, offset = platt(score, truth)
+    probability = 1 / (1 + np.exp(-(slope * score + offset)))
+    threshold = operating_threshold(probability, truth)
+    flagged = probability >= threshold
+    return Tuned(
+        slope=slope,
+        offset=offset,
+        threshold=threshold,
+        sensitivity=float(flagged[truth].mean()),
+        specificity=float(1 - flagged[~truth].mean()),
+        films=len(truth),
+        positives=int(truth.sum()),
+    )
+
+
+def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -> None:
+    """Rewrite the locked values of release.toml; the label stays as it is written."""
+    path = package / "release.toml"
+    table = tomlkit.parse(path.read_text(encoding="utf-8"))
+    network = table["network"]
+    network["architectures"] = [entry["config"]["architecture"] for entry in records]
+    network["heads"], network["score_heads"] = list(HEADS), list(SCORE_HEADS)
+    for name in ("weights", "graph"):
+        network[f"{name}_sha256"] = sha256((package / network[name]).read_bytes()).hexdigest()
+    table["preprocessing"]["sha256"] = sha256(
+        (package / "preprocessing.py").read_bytes()
+    ).hexdigest()
+    table["calibration"]["slope"], table["calibration"]["offset"] = tuned.slope, tuned.offset
+    table["operating_point"]["threshold"] = tuned.threshold
+    training = table["training"]
+    training["films"] = records[0]["films"]["train"]
+    training["tune_films"], training["tune_positives"] = tuned.films, tuned.positives
+    path.write_text(tomlkit.dumps(table), encoding="utf-8")
+    table["self_test"]["score"] = _known_score(package)
+    path.write_text(tomlkit.dumps(table), encoding="utf-8")
+
+
+def _known_score(package: Path) -> float:
+    """Score the known film with the device as it is being locked."""
+    from cxr_device.device import Device  # noqa: PLC0415  # the release is whole only now
+    from cxr_device.result import Analyzed  # noqa: PLC0415
+
+    release = Release.load(package)
+    device = Device(release, infer=runtimes.on_cpu(release.graph))
+    result = device.read(release.self_test.film)
+    if not isinstance(result, Analyzed):
+        message = f"{release.self_test.film}: {result}"
+        raise TypeError(message)
+    return device.score(result.film)
