@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 __all__ = [
+    "DOCUMENT_DIRECTIVES",
     "FORBIDDEN",
     "ID_PATTERN",
     "LINKS",
@@ -16,6 +17,7 @@ __all__ = [
     "TYPES",
     "ItemType",
     "Status",
+    "enumeration",
     "needs_fields",
     "needs_links",
     "needs_schema",
@@ -209,6 +211,25 @@ FORBIDDEN: Final = re.compile(
     re.IGNORECASE,
 )
 """Words that no test can decide."""
+
+
+DOCUMENT_DIRECTIVES: Final = (
+    "metric",
+    "metric-table",
+    "trace-matrix",
+    "trace-summary",
+    "risk-table",
+    "control-table",
+    "soup-table",
+    "clause-table",
+    "pipeline-chart",
+    "placeholder",
+    "item-table",
+    "ledger-table",
+    "waiver-table",
+    "evidence",
+)
+"""Directives of `verification.documents`; reading items passes them over."""
 
 
 def enumeration(field: str) -> tuple[str, ...] | None:
