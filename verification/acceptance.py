@@ -32,7 +32,7 @@ def _pin(root: Path, file: str, literals: list[tuple[Literal, str]]) -> None:
     path.write_bytes(b"".join(lines))
 
 
-def accept(
+def accept(  # noqa: PLR0913  # keywords, each named at the call
     dossier: Dossier, chosen: list[str], *, reviewer: str, reason: str, role: str, today: date
 ) -> list[str]:
     """Pin every test that names the chosen items and append to the ledger; returns what was done.

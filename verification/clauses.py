@@ -18,7 +18,8 @@ __all__ = ["Clause", "Placeholder", "Standard", "coverage", "placeholders", "sta
 
 _FIELD: Final = re.compile(r"^:clauses:((?:.*\n)(?:[ \t]+.*\n)*)", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(
-    r"^(?P<indent> *)\.\. placeholder:: (?P<what>.*)\n(?P<body>(?:(?P=indent) +.*\n|\n)*)", re.MULTILINE
+    r"^(?P<indent> *)\.\. placeholder:: (?P<what>.*)\n(?P<body>(?:(?P=indent) +.*\n|\n)*)",
+    re.MULTILINE,
 )
 _OWNER: Final = re.compile(r":owner:\s*(.+)")
 _FOLDERS: Final = ("design_history_file", "risk", "docs")
@@ -122,9 +123,7 @@ def standard(name: str, root: Path, items: Items) -> Standard:
             continue
         tag = f"{entry['tag']}:{number}"
         named = [i for t, ids in by_tag.items() if t == tag or t.startswith(tag + ".") for i in ids]
-        found.append(
-            Clause(number, title, tuple(named), tuple(sorted(documents.get(tag, ()))))
-        )
+        found.append(Clause(number, title, tuple(named), tuple(sorted(documents.get(tag, ())))))
     return Standard(name, str(entry["title"]), tuple(found))
 
 

@@ -1,4 +1,4 @@
-"""`cxr-verify`: what is not covered, not passing, stale or unapproved?
+"""The command `cxr-verify`: says what is not covered, not passing, stale or unapproved.
 
 Exit codes: 0 clean; 1 at least one finding; 2 usage; 3 no evidence file at all.
 """
@@ -26,7 +26,7 @@ NO_EVIDENCE = 3
 class _Group(click.Group):
     """Turns a project that cannot be judged into a usage error, never a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # what click returns
+    def invoke(self, ctx: click.Context) -> Any:  # type: ignore[explicit-override]  # noqa: ANN401
         """Run the verb."""
         from verification.findings import ProjectError  # noqa: PLC0415  # lazy
 
@@ -221,8 +221,12 @@ def export(ctx: click.Context, form: str, out: Path | None) -> None:
 
 @main.command()
 @click.argument("modules", nargs=-1)
-@click.option("--changed", is_flag=True, help="Only modules whose record is of other code or tests.")
-@click.option("--limit", type=click.IntRange(1), default=60, help="Mutants a module, evenly spread.")
+@click.option(
+    "--changed", is_flag=True, help="Only modules whose record is of other code or tests."
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=60, help="Mutants a module, evenly spread."
+)
 @click.option("--commit", "committed", is_flag=True, help="Write risk/results/mutation.json.")
 @click.pass_context
 def mutate(

@@ -26,27 +26,29 @@ def _state(dossier: Dossier) -> list[str]:
     linked = sum(bool(row.links) for row in record.tests)
     outcomes = ", ".join(f"{count} {word}" for word, count in cases.most_common())
     weights = (record.weights_sha256 or "none stated")[:12]
+    commit = f"{str(record.commit)[:12]}{' dirty' if record.dirty else ''}"
     return [
-        f"evidence   commit {str(record.commit)[:12]}{' dirty' if record.dirty else ''}, "
-        f"weights {weights}, Python {record.python}",
+        f"evidence   commit {commit}, weights {weights}, Python {record.python}",
         f"tests      {len(record.tests)} cases: {outcomes}; {linked} name an item",
     ]
 
 
 def _covered(dossier: Dossier) -> list[str]:
-    """Counts of verdicts, a line for each type of item."""
+    """Count verdicts, a line for each type of item."""
     table = summary(dossier, verdicts(dossier))
     lines = []
     for name, counts in table.items():
         total = sum(counts.values())
         words = [f"{counts[w]} {w}" for w in Verdict if counts.get(w) and w is not Verdict.PASSED]
         passed = counts.get(Verdict.PASSED, 0)
-        lines.append(f"  {_NAMES[name]:<22}{passed:>4} of {total:<4} passed   {', '.join(words)}".rstrip())
+        lines.append(
+            f"  {_NAMES[name]:<22}{passed:>4} of {total:<4} passed   {', '.join(words)}".rstrip()
+        )
     return lines
 
 
 def _waiting(dossier: Dossier, judgement: Judgement) -> list[str]:
-    """What does not keep the gate red and is always printed."""
+    """List what does not keep the gate red and is always printed."""
     lines = []
     for state in (schema.Status.PENDING_STUDY, schema.Status.PLANNED):
         names = [item.id for item in dossier.items.by_id.values() if item.status == state]
@@ -83,7 +85,9 @@ def status(dossier: Dossier, judgement: Judgement) -> str:
     )
     if waiting or judgement.waived:
         parts = [f"{count} {word}" for word, count in sorted(waiting.items())]
-        lines.append("not judged: " + ", ".join([*parts, f"{len(judgement.waived)} waived findings"]))
+        lines.append(
+            "not judged: " + ", ".join([*parts, f"{len(judgement.waived)} waived findings"])
+        )
     return "\n".join(lines)
 
 
@@ -120,7 +124,7 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 
 def as_data(judgement: Judgement) -> dict[str, Any]:
-    """Findings and waived findings as data."""
+    """Write findings and waived findings as data."""
     return {
         "findings": [_row(finding) for finding in judgement.findings],
         "waived": [
@@ -154,7 +158,9 @@ def gaps(
             elif detailed:
                 shown = [*clause.documents, *clause.items]
                 more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""  # noqa: PLR2004
-                lines.append(f"  met     {clause.number:<16} {clause.title}: {', '.join(shown[:4])}{more}")
+                lines.append(
+                    f"  met     {clause.number:<16} {clause.title}: {', '.join(shown[:4])}{more}"
+                )
     pending = _pending(items)
     lines.append(f"pending a study, a company or a person: {len(pending)} items")
     lines += [f"  {name:<9} {owner or 'no owner':<22} {title}" for name, owner, title in pending]
@@ -196,7 +202,7 @@ def gaps_data(
 
 
 def diff(changes: list[Change]) -> str:
-    """Changes between two revisions."""
+    """List changes between two revisions."""
     if not changes:
         return "no item differs"
     lines = []

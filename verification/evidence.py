@@ -118,11 +118,12 @@ def write(record: Evidence, path: Path) -> None:
     """Write the evidence whole; a partial run adds to evidence of the very same state."""
     if not record.complete:
         known = read(path, path.parent)
-        if (
-            isinstance(known, Evidence)
-            and (known.state, known.weight_files, known.python, known.packages)
-            == (record.state, record.weight_files, record.python, record.packages)
-        ):
+        if isinstance(known, Evidence) and (
+            known.state,
+            known.weight_files,
+            known.python,
+            known.packages,
+        ) == (record.state, record.weight_files, record.python, record.packages):
             rows = {row.nodeid: row for row in (*known.tests, *record.tests)}
             merged = tuple(sorted(rows.values(), key=lambda row: row.nodeid))
             record = replace(record, tests=merged, complete=known.complete)

@@ -49,7 +49,7 @@ class Finding:
         number = int(self.rule[1:]) if self.rule[0] == "R" else 99
         return number, self.item, self.file, self.line
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # type: ignore[explicit-override]
         """Write the finding as compilers do: file:line: rule item: message."""
         return f"{self.file}:{self.line}: {self.rule} {self.item or '-'}: {self.message}"
 

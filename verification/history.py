@@ -55,7 +55,7 @@ def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.Mark
 
 
 def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[str, ...]:
-    """What hangs on an item: links in both directions, and the tests that name it."""
+    """Find what hangs on an item: links in both directions, and the tests that name it."""
     near: list[str] = [target for targets in item.links.values() for target in targets]
     for name in schema.LINKS:
         near += items.incoming(name).get(item.id, [])
@@ -95,7 +95,7 @@ def _kind(was: Item | None, now: Item | None) -> str | None:
 
 
 def table(changes: list[Change]) -> list[dict[str, Any]]:
-    """Changes as data."""
+    """Write changes as data."""
     return [
         {"item": c.item, "kind": c.kind, "before": c.before, "after": c.after, "touches": c.touches}
         for c in changes

@@ -113,7 +113,7 @@ def locate(root: Path) -> dict[str, tuple[tuple[str, int], ...]]:
 def _key(files: list[Path]) -> str:
     """Digest of the sources and of the schema they are read with."""
     sha = hashlib.sha256(Path(schema.__file__).read_bytes())
-    sha.update(Path(__file__).read_bytes())
+    sha.update(Path(__file__).read_bytes() + Path(__file__).with_name("needs_conf.py").read_bytes())
     for path in files:
         sha.update(path.as_posix().encode() + b"\0" + path.read_bytes())
     return sha.hexdigest()[:24]
@@ -126,7 +126,9 @@ def _build(root: Path, files: list[Path]) -> dict[str, Any]:
     conf = Path(__file__).with_name("needs_conf.py").read_text("utf-8")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "conf.py").write_text(conf.replace("SETTINGS: dict = {}", f"SETTINGS = {settings}"))
+        (folder / "conf.py").write_text(
+            conf.replace("SETTINGS: dict[str, Any] = {}", f"SETTINGS = {settings}")
+        )
         command = [sys.executable, "-m", "sphinx", "-q", "-b", "needs", "-c", scratch]
         package = Path(__file__).resolve().parent.parent
         done = subprocess.run(  # noqa: S603  # fixed arguments, no shell
@@ -158,7 +160,7 @@ def _environment(package: Path) -> dict[str, str]:
 
 
 def _warnings(lines: list[str], root: Path) -> list[Finding]:
-    """Findings from what Sphinx complained about."""
+    """Make findings of what Sphinx complained about."""
     found = []
     for line in lines:
         match = _WARNING.match(line)

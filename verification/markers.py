@@ -73,8 +73,10 @@ def _is_pytestmark(node: ast.stmt) -> bool:
     )
 
 
-def _collect(body: list[ast.stmt], prefix: str, file: str, above: list[Literal]) -> list[MarkedTest]:
-    """Marked tests of a module or class body."""
+def _collect(
+    body: list[ast.stmt], prefix: str, file: str, above: list[Literal]
+) -> list[MarkedTest]:
+    """Collect the marked tests of a module or class body."""
     shared = [*above]
     for node in body:
         if _is_pytestmark(node):

@@ -97,7 +97,13 @@ def build(dossier: Dossier, judgement: Judgement | None = None) -> dict[str, Any
             for f in judged.findings
         ],
         "waived": [
-            {"rule": f.rule, "item": f.item, "message": f.message, "until": w.until, "reason": w.reason}
+            {
+                "rule": f.rule,
+                "item": f.item,
+                "message": f.message,
+                "until": w.until,
+                "reason": w.reason,
+            }
             for f, w in judged.waived
         ],
         "mutation": _mutation(dossier),
@@ -162,7 +168,9 @@ def _chain(data: dict[str, Any]) -> list[dict[str, str]]:
         if entry["type"] != "req":
             continue
         controls = entry["links"].get("implements", [])
-        risks = {r for c in controls for r in by_id.get(c, {"links": {}})["links"].get("controls_by", ())}
+        risks = {
+            r for c in controls for r in by_id.get(c, {"links": {}})["links"].get("controls_by", ())
+        }
         base = {
             "user_needs": " ".join(sorted(needs(entry))),
             "requirement": entry["id"],

@@ -5,9 +5,9 @@ A test suite that stays green on a mutant would stay green on that fault in the 
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Mutant", "mutants", "sentinel"]
 
@@ -31,6 +31,9 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult,
 }
+_GENERICS: Final = ("Literal", "NDArray", "tuple", "dict", "list", "Callable", "Final")
+"""Names whose subscripts are types."""
+
 _MIN_SET: Final = 2
 """Members; a display of fewer cannot lose one and still be a choice."""
 
@@ -50,35 +53,53 @@ class Mutant:
         return f"{self.before} -> {self.after}"
 
 
-def _variants(node: ast.AST) -> Iterator[ast.AST]:
-    """Faulty copies of one node."""
-    if isinstance(node, ast.Compare):
-        for index, operator in enumerate(node.ops):
-            new = copy.deepcopy(node)
-            new.ops[index] = _COMPARE[type(operator)]()
-            yield new
-    elif isinstance(node, ast.BoolOp):
-        new_bool = copy.deepcopy(node)
-        new_bool.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-        yield new_bool
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+def _comparisons(node: ast.Compare) -> Iterator[ast.AST]:
+    """Turn each comparison: a bound loses its tie, a membership its sense."""
+    for index, operator in enumerate(node.ops):
+        new = copy.deepcopy(node)
+        new.ops[index] = _COMPARE[type(operator)]()
+        yield new
+
+
+def _connectives(node: ast.BoolOp) -> Iterator[ast.AST]:
+    """Exchange `and` and `or`."""
+    new = copy.deepcopy(node)
+    new.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
+    yield new
+
+
+def _negations(node: ast.UnaryOp) -> Iterator[ast.AST]:
+    """Drop `not`."""
+    if isinstance(node.op, ast.Not):
         yield copy.deepcopy(node.operand)
-    elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        new_op = copy.deepcopy(node)
-        new_op.op = _ARITHMETIC[type(node.op)]()
-        yield new_op
-    elif isinstance(node, ast.Constant):
-        yield from _constants(node)
-    elif isinstance(node, ast.Set | ast.List | ast.Tuple) and len(node.elts) >= _MIN_SET:
-        if isinstance(node, ast.Tuple) and not all(isinstance(e, ast.Constant) for e in node.elts):
-            return
-        for index in range(len(node.elts)):
-            new_set = copy.deepcopy(node)
-            del new_set.elts[index]
-            yield new_set
-    elif isinstance(node, ast.Return) and node.value is not None:
-        if not (isinstance(node.value, ast.Constant) and node.value.value is None):
-            yield ast.copy_location(ast.Return(value=ast.Constant(value=None)), node)
+
+
+def _arithmetic(node: ast.BinOp) -> Iterator[ast.AST]:
+    """Exchange an operator with its opposite."""
+    if type(node.op) in _ARITHMETIC:
+        new = copy.deepcopy(node)
+        new.op = _ARITHMETIC[type(node.op)]()
+        yield new
+
+
+def _displays(node: ast.Set | ast.List | ast.Tuple) -> Iterator[ast.AST]:
+    """Drop each member of a set, list or tuple of choices."""
+    tuple_of_names = isinstance(node, ast.Tuple) and not all(
+        isinstance(member, ast.Constant) for member in node.elts
+    )
+    if len(node.elts) < _MIN_SET or tuple_of_names:
+        return
+    for index in range(len(node.elts)):
+        new = copy.deepcopy(node)
+        del new.elts[index]
+        yield new
+
+
+def _returns(node: ast.Return) -> Iterator[ast.AST]:
+    """Return nothing."""
+    nothing = isinstance(node.value, ast.Constant) and node.value.value is None
+    if node.value is not None and not nothing:
+        yield ast.copy_location(ast.Return(value=ast.Constant(value=None)), node)
 
 
 def _constants(node: ast.Constant) -> Iterator[ast.AST]:
@@ -92,38 +113,51 @@ def _constants(node: ast.Constant) -> Iterator[ast.AST]:
         yield ast.Constant(value=value * 1.25 if value else 0.25)
 
 
-def _skipped(tree: ast.Module) -> set[int]:
-    """Nodes that decide nothing: annotations, docstrings, `__all__`, messages, decorators."""
-    skip: set[int] = set()
+_CATALOGUE: Final[dict[type[ast.AST], Callable[[Any], Iterator[ast.AST]]]] = {
+    ast.Compare: _comparisons,
+    ast.BoolOp: _connectives,
+    ast.UnaryOp: _negations,
+    ast.BinOp: _arithmetic,
+    ast.Constant: _constants,
+    ast.Set: _displays,
+    ast.List: _displays,
+    ast.Tuple: _displays,
+    ast.Return: _returns,
+}
+"""Faulty copies of a node, by its class."""
 
-    def drop(node: ast.AST | None) -> None:
-        skip.update(id(inner) for inner in ast.walk(node)) if node is not None else None
 
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign):
-            drop(node.annotation)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            drop(node.returns)
-            for decorator in node.decorator_list:
-                drop(decorator)
-        elif isinstance(node, ast.ClassDef):
-            for decorator in node.decorator_list:
-                drop(decorator)
-        elif isinstance(node, ast.arg):
-            drop(node.annotation)
-        elif isinstance(node, ast.JoinedStr | ast.TypeAlias if hasattr(ast, "TypeAlias") else ast.JoinedStr):  # noqa: E501
-            drop(node)
-        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            if node.value.id in {"Literal", "NDArray", "tuple", "dict", "list", "Callable"}:
-                drop(node)
-        elif isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+def _idle(node: ast.AST) -> list[ast.AST | None]:
+    """Give the parts of a node that decide nothing: annotations, decorators, messages."""
+    match node:
+        case ast.AnnAssign() | ast.arg():
+            return [node.annotation]
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return [node.returns, *node.decorator_list]
+        case ast.ClassDef():
+            return list(node.decorator_list)
+        case (
+            ast.JoinedStr()
+            | ast.Assign(targets=[ast.Name(id="__all__")])
+            | ast.Call(func=ast.Name(id="NewType" | "TypeVar" | "cast"))
         ):
-            drop(node)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in {"TypeVar", "NewType", "cast"}:
-                drop(node)
-    return skip
+            return [node]
+        case ast.Subscript(value=ast.Name(id=name)) if name in _GENERICS:
+            return [node]
+        case _:
+            return []
+
+
+def _skipped(tree: ast.Module) -> set[int]:
+    """Collect the nodes that decide nothing."""
+    roots = [part for node in ast.walk(tree) for part in _idle(node) if part is not None]
+    return {id(inner) for root in roots for inner in ast.walk(root)}
+
+
+def _none(node: ast.AST) -> Iterator[ast.AST]:
+    """Make no faulty copy."""
+    del node
+    return iter(())
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -136,7 +170,7 @@ def mutants(source: str) -> list[Mutant]:
     for node in nodes:
         if id(node) in skip or id(node) not in parents:
             continue
-        for new in _variants(node):
+        for new in _CATALOGUE.get(type(node), _none)(node):
             faulty = _replaced(tree, parents[id(node)], node, new)
             if faulty is not None:
                 line = getattr(node, "lineno", 1)

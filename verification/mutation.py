@@ -1,4 +1,4 @@
-"""Mutation of the risk controls' code: would a test notice, if the control were wrong?
+"""Mutation of the risk controls' code: whether a test notices when a control is wrong.
 
 Results are kept by the digest of the code and the tests they were taken on, so that a gate knows
 when they are of another state. A run is believed only where the baseline is green, the sentinel
@@ -149,7 +149,7 @@ def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
 
 
 def _reasons(root: Path, module: str) -> dict[str, str]:
-    """Accepted survivors of a module with their reasons."""
+    """Read the accepted survivors of a module with their reasons."""
     try:
         raw = tomllib.loads((root / EQUIVALENT).read_text("utf-8"))
     except (OSError, ValueError):
@@ -159,7 +159,7 @@ def _reasons(root: Path, module: str) -> dict[str, str]:
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    """Records of a file, by module; none where it is absent or damaged."""
+    """Read the records of a file, by module; none where it is absent or damaged."""
     try:
         raw = json.loads(path.read_text("utf-8"))
         return {str(entry["module"]): entry for entry in raw["modules"]}
@@ -191,7 +191,7 @@ def run(
     limit: int,
     say: Callable[[str], None],
 ) -> list[Record]:
-    """Try the mutants of some targets and store the records; at most `limit` each, evenly spread."""
+    """Try mutants of some targets, at most `limit` each and evenly spread; store the records."""
     records = []
     for target in chosen:
         source = (dossier.root / target.module).read_text("utf-8")

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from docutils.parsers.rst import Directive, directives
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from verification import schema
 
-SETTINGS: dict = {}
+SETTINGS: dict[str, Any] = {}
 
 extensions = ["sphinx_needs"]
 include_patterns = SETTINGS.get("include_patterns", [])
@@ -22,7 +22,7 @@ needs_id_required = True
 needs_reproducible_json = True
 
 
-class _Silent(Directive):
+class _Silent(SphinxDirective):
     """Stand in for directives that documents fill with numbers; items hold none."""
 
     has_content = True
@@ -35,6 +35,5 @@ class _Silent(Directive):
 
 def setup(app: Sphinx) -> None:
     """Let the documents' own directives pass."""
-    del app
     for name in schema.DOCUMENT_DIRECTIVES:
-        directives.register_directive(name, _Silent)
+        app.add_directive(name, _Silent)

@@ -10,7 +10,7 @@ from verification.dossier import Dossier
 from verification.findings import Finding
 from verification.items import Item
 from verification.metric import MetricError, resolve
-from verification.verdicts import passing, record_holds
+from verification.verdicts import record_holds
 
 __all__ = ["LEVELS", "RELEASE_RULES", "RULES", "acceptable", "probability", "risk_level"]
 
@@ -108,9 +108,9 @@ def r8(dossier: Dossier) -> Iterator[Finding]:
 def r12(dossier: Dossier) -> Iterator[Finding]:
     """Find numbers that are missing or below their criterion."""
     for item in dossier.items.of("req"):
-        if item.judged and item.get("method") == "metric" and not passing(dossier, item):
-            if why := record_holds(dossier.root, item):
-                yield _about("R12", item, why)
+        metric = item.judged and item.get("method") == "metric"
+        if metric and (why := record_holds(dossier.root, item)):
+            yield _about("R12", item, why)
 
 
 def _locked(dossier: Dossier) -> dict[str, tuple[str, str]]:
@@ -119,7 +119,9 @@ def _locked(dossier: Dossier) -> dict[str, tuple[str, str]]:
     for name in ("base.txt", "dev.txt"):
         path = dossier.root / "requirements" / name
         if path.is_file():
-            for match in re.finditer(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text("utf-8"), re.M):
+            for match in re.finditer(
+                r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text("utf-8"), re.MULTILINE
+            ):
                 key = match[1].lower().replace("_", "-")
                 found.setdefault(key, (match[2], f"requirements/{name}"))
     return found
@@ -147,7 +149,9 @@ def _soup(dossier: Dossier) -> Iterator[Finding]:
     listed = {item.get("package"): item for item in dossier.items.of("soup")}
     for name, (version, file) in locked.items():
         if file == "requirements/base.txt" and name not in listed:
-            yield Finding("R13", f"SOUP-{name}", file, 1, f"{name} {version} is not in the SOUP list")
+            yield Finding(
+                "R13", f"SOUP-{name}", file, 1, f"{name} {version} is not in the SOUP list"
+            )
     for name, item in listed.items():
         stated = item.get("version")
         if name in locked and locked[name][0] != stated:

@@ -233,7 +233,7 @@ DOCUMENT_DIRECTIVES: Final = (
 
 
 def enumeration(field: str) -> tuple[str, ...] | None:
-    """Accepted values of a field, or None where any text is accepted."""
+    """Give the accepted values of a field, or None where any text is accepted."""
     return _ENUMS.get(field)
 
 

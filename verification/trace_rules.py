@@ -1,12 +1,13 @@
-"""Trace rules R1 to R6 and R9 to R11: does each requirement hang together with its tests?"""
+"""Trace rules R1 to R6 and R9 to R11: whether requirements and tests hang together."""
 
 from collections.abc import Iterator
 
 from verification import evidence, markers, schema
 from verification.dossier import Dossier
-from verification.evidence import Row
-from verification.findings import Finding
+from verification.evidence import Evidence, Row
+from verification.findings import Finding, place
 from verification.items import Item
+from verification.repository import Repository
 from verification.verdicts import at_level, passing, record_holds
 
 __all__ = ["RULES"]
@@ -25,7 +26,7 @@ def _about(rule: str, item: Item, message: str, tests: tuple[str, ...] = ()) -> 
 
 
 def _tested(dossier: Dossier) -> Iterator[Item]:
-    """Requirements that tests must show."""
+    """Choose the requirements that tests must show."""
     for item in dossier.items.of("req"):
         if item.judged and item.get("method") == "test":
             yield item
@@ -37,7 +38,7 @@ def r1(dossier: Dossier) -> Iterator[Finding]:
         named = dossier.named.get(item.id, [])
         rows = dossier.rows.get(item.id, [])
         if not named and not rows:
-            text = f"no test verifies it: write one and mark it @verifies(\"{item.id}@{item.hash}\")"
+            text = f'no test verifies it: write one and mark it @verifies("{item.id}@{item.hash}")'
             yield _about("R1", item, text)
         elif rows and not any(at_level(item, row.level) for row in rows):
             text = f"no test at level {item.get('level')}; the tests named are below it"
@@ -88,38 +89,42 @@ def r3(dossier: Dossier) -> Iterator[Finding]:
             item = dossier.items.by_id.get(name)
             if item is None or pin == item.hash:
                 continue
-            what = f"suspect: pinned to {pin}, but the text is now {item.hash}" if pin else "unpinned"
+            what = (
+                f"suspect: pinned to {pin}, but the text is now {item.hash}" if pin else "unpinned"
+            )
             text = f"{what}; read {item.file}:{item.line}, then cxr-verify accept {name}"
             yield Finding("R3", name, literal.file, literal.line, text, (test.nodeid,))
+
+
+def _bad_link(dossier: Dossier, link: str) -> str | None:
+    """Say what is wrong with the id that a test names; None where nothing is."""
+    item = dossier.items.by_id.get(markers.split(link)[0])
+    if not markers.LINK.match(link):
+        return f"{link!r} is no link: write SRS-012 or SRS-012@1a009e7a"
+    if item is None:
+        return "no item has this id"
+    if item.status == schema.Status.RETIRED:
+        return f"the item is retired: {item.get('reason')}"
+    return None
 
 
 def r4(dossier: Dossier) -> Iterator[Finding]:
     """Find tests and items that name an id that is unknown or retired."""
     by_id = dossier.items.by_id
-    seen: set[tuple[str, int, str]] = set()
+    seen: dict[tuple[str, int, str], Finding] = {}
     for test in dossier.tests:
         for literal in test.links:
-            name, _ = markers.split(literal.link)
-            here = (literal.file, literal.line, name)
-            if here in seen:
-                continue
-            seen.add(here)
-            if not markers.LINK.match(literal.link):
-                text = f"{literal.link!r} is no link: write SRS-012 or SRS-012@1a009e7a"
-            elif name not in by_id:
-                text = "no item has this id"
-            elif by_id[name].status == schema.Status.RETIRED:
-                text = f"the item is retired: {by_id[name].get('reason')}"
-            else:
-                continue
-            yield Finding("R4", name, literal.file, literal.line, text, (test.nodeid,))
+            name = markers.split(literal.link)[0]
+            if text := _bad_link(dossier, literal.link):
+                finding = Finding("R4", name, literal.file, literal.line, text, (test.nodeid,))
+                seen.setdefault((literal.file, literal.line, name), finding)
+    yield from seen.values()
     for item in by_id.values():
-        for link, targets in item.links.items():
-            for target in targets:
-                if target not in by_id:
-                    yield _about("R4", item, f"{link}: no item has the id {target}")
-                elif by_id[target].status == schema.Status.RETIRED and item.judged:
-                    yield _about("R4", item, f"{link}: {target} is retired")
+        for link, target in [(k, t) for k, targets in item.links.items() for t in targets]:
+            if target not in by_id:
+                yield _about("R4", item, f"{link}: no item has the id {target}")
+            elif by_id[target].status == schema.Status.RETIRED and item.judged:
+                yield _about("R4", item, f"{link}: {target} is retired")
 
 
 def _reaches_need(dossier: Dossier, item: Item, seen: set[str]) -> bool:
@@ -137,9 +142,9 @@ def r5(dossier: Dossier) -> Iterator[Finding]:
     """Find requirements that nobody asked for: no user need, no risk control."""
     for item in dossier.items.of("req", "sys_req"):
         controls = [c for c in item.links.get("implements", ()) if c in dossier.items.by_id]
-        if item.status != schema.Status.RETIRED and not controls:
-            if not _reaches_need(dossier, item, set()):
-                yield _about("R5", item, "derives from no user need and implements no risk control")
+        retired = item.status == schema.Status.RETIRED
+        if not retired and not controls and not _reaches_need(dossier, item, set()):
+            yield _about("R5", item, "derives from no user need and implements no risk control")
 
 
 def r6(dossier: Dossier) -> Iterator[Finding]:
@@ -159,7 +164,9 @@ def r9(dossier: Dossier) -> Iterator[Finding]:
     for name, places in dossier.items.places.items():
         for file, line in places[1:]:
             first = f"{places[0][0]}:{places[0][1]}"
-            yield Finding("R9", name, file, line, f"the id is taken by {first}; ids are never reused")
+            yield Finding(
+                "R9", name, file, line, f"the id is taken by {first}; ids are never reused"
+            )
     known = set(dossier.items.places)
     gone = sorted({a.item for a in dossier.approvals} - known)
     for name in gone:
@@ -188,27 +195,29 @@ def r10(dossier: Dossier) -> Iterator[Finding]:
     for item in dossier.items.by_id.values():
         kind = kinds[item.type]
         if not item.id.startswith(f"{kind.prefix}-"):
-            yield _about("R10", item, f"the id of a {kind.title.lower()} begins with {kind.prefix}-")
+            text = f"the id of a {kind.title.lower()} begins with {kind.prefix}-"
+            yield _about("R10", item, text)
         if item.status not in tuple(schema.Status):
             yield _about("R10", item, f"status {item.status!r}: {', '.join(schema.Status)}")
-        owed = {"planned": "planned_for", "pending-study": "owner", "retired": "reason"}
-        wanted = [*kind.mandatory, *([owed[item.status]] if item.status in owed else [])]
-        for name in wanted:
-            if item.status != schema.Status.RETIRED or name == "reason":
-                if not item.get(name):
-                    yield _about("R10", item, f"the attribute {name} is missing")
-        for name in kind.links:
-            if not item.links.get(name) and item.status != schema.Status.RETIRED:
-                yield _about("R10", item, f"the link {name} is missing")
+        for name in _missing(item, kind):
+            yield _about("R10", item, f"{name} is missing")
         for name, value in item.fields.items():
             allowed = schema.enumeration(name)
             if allowed and value not in allowed:
                 yield _about("R10", item, f"{name} {value!r}: {', '.join(allowed)}")
-        if not item.text.strip():
-            yield _about("R10", item, "it has no text")
         if kind.shall and item.status != schema.Status.RETIRED:
             yield from _wording(item)
     yield from _circles(dossier)
+
+
+def _missing(item: Item, kind: schema.ItemType) -> list[str]:
+    """Name what an item must carry and does not."""
+    if item.status == schema.Status.RETIRED:
+        return [] if item.get("reason") else ["the attribute reason"]
+    owed = {"planned": ["planned_for"], "pending-study": ["owner"]}.get(item.status, [])
+    names = [f"the attribute {n}" for n in (*kind.mandatory, *owed) if not item.get(n)]
+    names += [f"the link {n}" for n in kind.links if not item.links.get(n)]
+    return names if item.text.strip() else [*names, "the text"]
 
 
 def _wording(item: Item) -> Iterator[Finding]:
@@ -221,12 +230,8 @@ def _wording(item: Item) -> Iterator[Finding]:
             yield _about("R10", item, f"{match[0]!r} in the {part}: no test decides it")
 
 
-def r11(dossier: Dossier) -> Iterator[Finding]:
-    """Find evidence that belongs to another state than the one at hand."""
-    record, here = dossier.evidence, dossier.repository
-    if record is None:
-        return
-    file = evidence.default_path(here.root).relative_to(here.root).as_posix()
+def _commit(record: Evidence, here: Repository, file: str) -> Iterator[Finding]:
+    """Find evidence of another commit, or of a tree that differed from its commit."""
 
     def stale(text: str) -> Finding:
         return Finding("R11", "", file, 1, text)
@@ -234,26 +239,42 @@ def r11(dossier: Dossier) -> Iterator[Finding]:
     if record.commit is None or here.commit is None:
         yield stale("no commit is known: run inside a git checkout")
     elif record.commit != here.commit:
-        yield stale(f"evidence of commit {record.commit[:12]}, this is {here.commit[:12]}: run again")
+        was, now = record.commit[:12], here.commit[:12]
+        yield stale(f"evidence of commit {was}, this is {now}: run again")
     for name in here.changed:
         yield Finding("R11", "", name, 1, "dirty tree: the file differs from the commit")
     if record.dirty and not here.dirty:
         names = ", ".join(record.dirty_files[:3])
         yield stale(f"the evidence was taken from a dirty tree ({names}): run again")
-    elif record.dirty and record.state != here.state:
+    elif record.state != here.state:
         yield stale("files changed since the evidence was taken: run again")
     if not record.complete:
         yield stale("a part of the suite was run: run the whole of it")
+
+
+def _weights(record: Evidence, here: Repository) -> Iterator[Finding]:
+    """Find evidence of other weights."""
+    release = "cxr_device/release.toml"
     if here.weights_sha256 is None:
         text = "states no [weights] sha256: the evidence cannot be tied to weights"
-        yield Finding("R11", "", "cxr_device/release.toml", 1, text)
+        yield Finding("R11", "", release, 1, text)
     elif record.weights_sha256 != here.weights_sha256:
         text = f"evidence of weights {str(record.weights_sha256)[:12]}: run again"
-        yield Finding("R11", "", "cxr_device/release.toml", 1, text)
+        yield Finding("R11", "", release, 1, text)
     for name in sorted({*record.weight_files, *here.weight_files}):
         if record.weight_files.get(name) != here.weight_files.get(name):
             text = "the weights changed since the evidence was taken: run again"
             yield Finding("R11", "", f"cxr_device/weights/{name}", 1, text)
+
+
+def r11(dossier: Dossier) -> Iterator[Finding]:
+    """Find evidence that belongs to another state than the one at hand."""
+    record, here = dossier.evidence, dossier.repository
+    if record is None:
+        return
+    file = place(evidence.default_path(here.root), here.root)
+    yield from _commit(record, here, file)
+    yield from _weights(record, here)
     for row in record.tests:
         if row.links and row.function not in dossier.by_function:
             text = f"{row.function} is in the evidence and no longer in the sources"

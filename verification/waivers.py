@@ -99,10 +99,14 @@ def read(root: Path) -> Waivers:
     places = [n for n, row in enumerate(text.splitlines(), 1) if row.strip() == "[[waiver]]"]
     waivers, findings = [], []
     for entry, line in zip(raw.get("waiver", []), places, strict=False):
-        missing = [k for k in ("rule", "item", "until", "reason") if not str(entry.get(k, "")).strip()]
+        missing = [
+            k for k in ("rule", "item", "until", "reason") if not str(entry.get(k, "")).strip()
+        ]
         if missing or entry["rule"] not in RULES:
             what = f"lacks {', '.join(missing)}" if missing else f"names no rule: {entry['rule']}"
-            findings.append(Finding("W1", str(entry.get("item", "")), _FILE, line, f"a waiver {what}"))
+            findings.append(
+                Finding("W1", str(entry.get("item", "")), _FILE, line, f"a waiver {what}")
+            )
             continue
         words = {k: str(entry[k]) for k in ("rule", "item", "until", "reason")}
         waivers.append(Waiver(line=line, **words))
