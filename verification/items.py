@@ -5,12 +5,12 @@ needs.json, which is kept by the digest of its sources; so a second reading need
 """
 
 import hashlib
+import io
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,50 +113,79 @@ def locate(root: Path) -> dict[str, tuple[tuple[str, int], ...]]:
 def _key(files: list[Path]) -> str:
     """Digest of the sources and of the schema they are read with."""
     sha = hashlib.sha256(Path(schema.__file__).read_bytes())
-    sha.update(Path(__file__).read_bytes() + Path(__file__).with_name("needs_conf.py").read_bytes())
+    sha.update(Path(__file__).read_bytes())
     for path in files:
         sha.update(path.as_posix().encode() + b"\0" + path.read_bytes())
     return sha.hexdigest()[:24]
 
 
+def _settings(root: Path, files: list[Path]) -> dict[str, Any]:
+    """Configure Sphinx to read items alone."""
+    names = [place(path, root).removesuffix(".rst") for path in files]
+    return {
+        "extensions": ["sphinx_needs"],
+        "include_patterns": [f"{name}.rst" for name in names],
+        "root_doc": names[0],
+        "suppress_warnings": ["toc.not_included", "toc.not_readable", "ref.ref", "ref.doc"],
+        "needs_types": schema.needs_types(),
+        "needs_fields": schema.needs_fields(),
+        "needs_links": schema.needs_links(),
+        "needs_schema_definitions": schema.needs_schema(),
+        "needs_id_regex": schema.ID_PATTERN,
+        "needs_id_required": True,
+        "needs_reproducible_json": True,
+    }
+
+
 def _build(root: Path, files: list[Path]) -> dict[str, Any]:
     """Run the needs builder over the item documents alone."""
-    names = [place(path, root).removesuffix(".rst") for path in files]
-    settings = {"include_patterns": [f"{name}.rst" for name in names], "root_doc": names[0]}
-    conf = Path(__file__).with_name("needs_conf.py").read_text("utf-8")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / "conf.py").write_text(
-            conf.replace("SETTINGS: dict[str, Any] = {}", f"SETTINGS = {settings}")
-        )
-        command = [sys.executable, "-m", "sphinx", "-q", "-b", "needs", "-c", scratch]
-        package = Path(__file__).resolve().parent.parent
-        done = subprocess.run(  # noqa: S603  # fixed arguments, no shell
-            [*command, "-d", f"{scratch}/trees", str(root), f"{scratch}/out"],
-            capture_output=True,
-            check=False,
-            env=_environment(package),
-        )
-        report = done.stderr.decode("utf-8", "replace")
-        output = folder / "out" / "needs.json"
-        if "No module named sphinx" in report or "Could not import extension" in report:
-            message = "the items are read with Sphinx: pip install 'cxr-device[docs]'"
-            raise ProjectError(message)
-        needs: dict[str, Any] = {}
-        if output.is_file():
+    try:
+        import sphinx_needs  # noqa: F401, PLC0415  # an extra: asked for when it is needed
+        from sphinx.application import Sphinx  # noqa: PLC0415
+    except ImportError:
+        message = "the items are read with Sphinx: pip install 'cxr-device[docs]'"
+        raise ProjectError(message) from None
+    report = io.StringIO()
+    needs: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            app = Sphinx(
+                root,
+                None,
+                f"{scratch}/out",
+                f"{scratch}/trees",
+                "needs",
+                confoverrides=_settings(root, files),
+                status=None,
+                warning=report,
+                freshenv=True,
+            )
+            for name in schema.DOCUMENT_DIRECTIVES:
+                app.add_directive(name, _silent(), override=True)
+            app.build()
+            output = Path(scratch) / "out" / "needs.json"
             versions = json.loads(output.read_text("utf-8"))["versions"]
             needs = next(iter(versions.values()))["needs"]
-        elif done.returncode:
-            report += f"\n{names[0]}.rst:1: ERROR: {report.strip().splitlines()[-1]}"
-    return {"needs": needs, "warnings": report.splitlines()}
+        except Exception as error:  # noqa: BLE001  # any text in a document must end in a finding
+            report.write(f"\n{place(files[0], root)}:1: ERROR: Sphinx stopped: {error}\n")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", report.getvalue())
+    return {"needs": needs, "warnings": plain.splitlines()}
 
 
-def _environment(package: Path) -> dict[str, str]:
-    """Environment of the child: this very package comes first on its path."""
-    import os  # noqa: PLC0415  # the one place that reads the environment
+def _silent() -> Any:  # noqa: ANN401  # a directive class of an optional package
+    """Make a stand-in for directives that documents fill with numbers; items hold none."""
+    from sphinx.util.docutils import SphinxDirective  # noqa: PLC0415  # an extra
 
-    known = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}", "LC_ALL": "C.UTF-8"}
+    class Silent(SphinxDirective):
+        has_content = True
+        optional_arguments = 99
+        final_argument_whitespace = True
+
+        def run(self) -> list[Any]:  # type: ignore[explicit-override]
+            return []
+
+    return Silent
 
 
 def _warnings(lines: list[str], root: Path) -> list[Finding]:

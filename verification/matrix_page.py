@@ -116,7 +116,8 @@ def _cards(data: dict[str, Any]) -> str:
         words = ", ".join(f"{counts[word]} {word}" for word in _GROUPS if counts.get(word))
         cards.append(
             f"<div class=card><b>{_text(_TITLES[kind])}</b>"
-            f"{counts.get('passed', 0)} of {total} passed<div class=bar>{bar}</div><span class=small>{_text(words)}</span></div>"
+            f"{counts.get('passed', 0)} of {total} passed<div class=bar>{bar}</div>"
+            f"<span class=small>{_text(words)}</span></div>"
         )
     return "".join(cards)
 

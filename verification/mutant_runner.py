@@ -45,7 +45,7 @@ def _child(job: dict[str, Any], shadow: Path, source: str) -> int:
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(scratch / "hypothesis")
     sys.path[:0] = [str(shadow), job["root"]]
     os.chdir(job["root"])
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--evidence", str(scratch / "evidence.json")]
+    options = ["-x", "-q", "-p", "no:cacheprovider", f"--evidence={scratch}/evidence.json"]
     with contextlib.suppress(ImportError):
         importlib.import_module("hypothesis")
         options.append("--hypothesis-seed=0")

@@ -1,5 +1,6 @@
 """Trace rules R1 to R6 and R9 to R11: whether requirements and tests hang together."""
 
+import re
 from collections.abc import Iterator
 
 from verification import evidence, markers, schema
@@ -222,7 +223,7 @@ def _missing(item: Item, kind: schema.ItemType) -> list[str]:
 
 def _wording(item: Item) -> Iterator[Finding]:
     """Find a requirement that is no single testable statement."""
-    count = item.text.lower().split().count("shall")
+    count = len(re.findall(r"\bshall\b", item.text, re.IGNORECASE))
     if count != 1:
         yield _about("R10", item, f'{count} "shall" in the text: one requirement has one')
     for part, text in (("text", item.text), ("criterion", item.get("criterion"))):
