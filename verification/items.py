@@ -182,7 +182,7 @@ def _silent() -> Any:  # noqa: ANN401  # a directive class of an optional packag
         optional_arguments = 99
         final_argument_whitespace = True
 
-        def run(self) -> list[Any]:  # type: ignore[explicit-override]
+        def run(self) -> list[Any]:
             return []
 
     return Silent

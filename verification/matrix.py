@@ -16,7 +16,7 @@ from verification.items import Item
 from verification.rules import Judgement, judge
 from verification.verdicts import verdicts
 
-__all__ = ["build", "summary", "to_csv", "to_html", "to_json"]
+__all__ = ["build", "chain", "summary", "to_csv", "to_html", "to_json"]
 
 
 def _tests(rows: list[Row]) -> list[dict[str, str]]:
@@ -150,7 +150,7 @@ def to_json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _chain(data: dict[str, Any]) -> list[dict[str, str]]:
+def chain(data: dict[str, Any]) -> list[dict[str, str]]:
     """Rows of the table: one for each requirement and test, with what lies on both sides."""
     by_id = {entry["id"]: entry for entry in data["items"]}
 
@@ -202,7 +202,7 @@ def to_csv(data: dict[str, Any]) -> str:
     out = io.StringIO()
     table = csv.DictWriter(out, columns, lineterminator="\n")
     table.writeheader()
-    table.writerows(_chain(data))
+    table.writerows(chain(data))
     return out.getvalue()
 
 

@@ -103,9 +103,11 @@ class Repository:
             release = tomllib.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        stated = release.get("weights", {})
-        value = stated.get("sha256") if isinstance(stated, dict) else None
-        return str(value) if value else None
+        for table, key in (("weights", "sha256"), ("network", "weights_sha256")):
+            stated = release.get(table)
+            if isinstance(stated, dict) and stated.get(key):
+                return str(stated[key])
+        return None
 
     @cached_property
     def weight_files(self) -> dict[str, str]:

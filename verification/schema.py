@@ -214,21 +214,11 @@ FORBIDDEN: Final = re.compile(
 
 
 DOCUMENT_DIRECTIVES: Final = (
-    "metric",
-    "metric-table",
-    "trace-matrix",
-    "trace-summary",
-    "risk-table",
-    "control-table",
-    "soup-table",
-    "clause-table",
-    "pipeline-chart",
-    "placeholder",
-    "item-table",
-    "ledger-table",
+    "api-reference", "clause-table", "control-table", "evidence", "fmea-table", "gap-table",
+    "guard-table", "item-table", "ledger-table", "metric", "metric-table", "pipeline-chart",
+    "placeholder", "results", "risk-table", "soup-table", "trace-matrix", "trace-summary",
     "waiver-table",
-    "evidence",
-)
+)  # fmt: skip
 """Directives of `verification.documents`; reading items passes them over."""
 
 

@@ -257,7 +257,7 @@ def _weights(record: Evidence, here: Repository) -> Iterator[Finding]:
     """Find evidence of other weights."""
     release = "cxr_device/release.toml"
     if here.weights_sha256 is None:
-        text = "states no [weights] sha256: the evidence cannot be tied to weights"
+        text = "states no digest of the weights: the evidence cannot be tied to weights"
         yield Finding("R11", "", release, 1, text)
     elif record.weights_sha256 != here.weights_sha256:
         text = f"evidence of weights {str(record.weights_sha256)[:12]}: run again"
