@@ -151,7 +151,7 @@ def gaps(
     lines = []
     for each in maps:
         met, total = clauses.coverage(each)
-        lines.append(f"{each.title}: {met} of {total} clauses met")
+        lines.append(f"{each.title}: {met} of {total} clauses addressed")
         for clause in each.clauses:
             if not clause.met:
                 lines.append(f"  absent  {clause.number:<16} {clause.title}")
@@ -159,7 +159,7 @@ def gaps(
                 shown = [*clause.documents, *clause.items]
                 more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""  # noqa: PLR2004
                 lines.append(
-                    f"  met     {clause.number:<16} {clause.title}: {', '.join(shown[:4])}{more}"
+                    f"  by      {clause.number:<16} {clause.title}: {', '.join(shown[:4])}{more}"
                 )
     pending = _pending(items)
     lines.append(f"pending a study, a company or a person: {len(pending)} items")

@@ -402,8 +402,8 @@ class ClauseTable(_Base):
             shown = items[:3] + ([f"and {len(items) - 3} more"] if len(items) > 3 else [])  # noqa: PLR2004
             rows.append((clause.number, clause.title, ", ".join([*places, *shown]) or "ABSENT"))
         met, total = clauses.coverage(found)
-        line = nodes.paragraph(text=f"{found.title}: {met} of {total} clauses are met.")
-        return [line, *self.table(("Clause", "Title", "Met by"), rows, (4, 12, 18))]
+        line = nodes.paragraph(text=f"{found.title}: {met} of {total} clauses are addressed.")
+        return [line, *self.table(("Clause", "Title", "Addressed by"), rows, (4, 12, 18))]
 
 
 class GapTable(_Base):
