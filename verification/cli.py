@@ -246,5 +246,20 @@ def mutate(
     click.echo(f"{len(records_done)} modules, {survived} survivors without a reason")
 
 
+@main.command()
+@click.argument("attachments", nargs=-1)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("build/submission")
+)
+@click.pass_context
+def submission(ctx: click.Context, attachments: tuple[str, ...], out: Path) -> None:
+    """Print the submission: one PDF for each attachment, and their digests."""
+    from verification import submission as module  # noqa: PLC0415  # lazy
+    from verification.repository import find_root  # noqa: PLC0415  # lazy
+
+    root = find_root(ctx.find_root().obj[0] or Path.cwd())
+    module.build(root, out.resolve(), say=click.echo, only=attachments)
+
+
 if __name__ == "__main__":
     main()
