@@ -1,0 +1,102 @@
+"""History: what changed between two revisions, and what that touches (62304 6.3 and 7.4)."""
+
+import io
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verification import items as items_module
+from verification import markers, schema
+from verification.findings import ProjectError
+from verification.items import Item, Items
+from verification.repository import Repository
+
+__all__ = ["Change", "compare", "impact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item that differs between two revisions."""
+
+    item: str
+    kind: str
+    """`added`, `reworded`, `relinked`, `retired` or `deleted`."""
+    before: str
+    after: str
+    touches: tuple[str, ...]
+    """Risk controls, risks, architecture and tests that hang on it."""
+
+
+def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.MarkedTest]]:
+    """Items and tests of a revision, read from git without touching the tree."""
+    name = repository.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if name is None:
+        message = f"no revision {revision}"
+        raise ProjectError(message)
+    wanted = ["design_history_file", "risk", "tests", "pyproject.toml"]
+    there = repository.git("ls-tree", "--name-only", name.strip()) or ""
+    paths = [path for path in wanted if path in there.split()]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "pyproject.toml").touch()
+        if paths:
+            archive = folder / "tree.tar"
+            if repository.git("archive", f"--output={archive}", name.strip(), *paths) is None:
+                message = f"{revision} cannot be read"
+                raise ProjectError(message)
+            with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as tar:
+                tar.extractall(folder, filter="data")
+            archive.unlink()
+        found = items_module.load(Repository(folder))
+        tests, _ = markers.read_tests(folder)
+    return found, tests
+
+
+def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[str, ...]:
+    """Find what hangs on an item: links in both directions, and the tests that name it."""
+    near: list[str] = [target for targets in item.links.values() for target in targets]
+    for name in schema.LINKS:
+        near += items.incoming(name).get(item.id, [])
+    for control in [n for n in near if n.startswith("RC-")]:
+        near += items.incoming("controls").get(control, [])
+    near += [t.nodeid for t in tests if item.id in {markers.split(k.link)[0] for k in t.links}]
+    return tuple(dict.fromkeys(near))
+
+
+def compare(repository: Repository, old: str, new: str) -> list[Change]:
+    """List the items that differ from `old` to `new`."""
+    before, _ = _at(repository, old)
+    after, tests = _at(repository, new)
+    changes = []
+    for name in sorted({*before.by_id, *after.by_id}):
+        was, now = before.by_id.get(name), after.by_id.get(name)
+        kind = _kind(was, now)
+        if kind is None:
+            continue
+        where, item = (after, now) if now else (before, was)
+        touches = impact(where, tests, item) if item else ()
+        changes.append(
+            Change(name, kind, was.hash if was else "", now.hash if now else "", touches)
+        )
+    return changes
+
+
+def _kind(was: Item | None, now: Item | None) -> str | None:
+    """Name the difference between two states of an item."""
+    if was is None or now is None:
+        return "deleted" if now is None else "added"
+    if was.status != now.status:
+        return f"{was.status or 'none'} to {now.status}" if now.status != "retired" else "retired"
+    if was.hash != now.hash:
+        return "reworded"
+    return "relinked" if was.links != now.links else None
+
+
+def table(changes: list[Change]) -> list[dict[str, Any]]:
+    """Write changes as data."""
+    return [
+        {"item": c.item, "kind": c.kind, "before": c.before, "after": c.after, "touches": c.touches}
+        for c in changes
+    ]

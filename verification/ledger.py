@@ -1,0 +1,70 @@
+"""The ledger: who accepted which item at which text, and why (`approvals.toml`).
+
+A line is appended for each acceptance and never edited. It is a review record, not by itself a
+signature under 21 CFR Part 11.
+"""
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from verification.findings import Finding, ProjectError
+
+__all__ = ["Approval", "append", "path", "read"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One acceptance of one item at one text."""
+
+    item: str
+    hash: str
+    reviewer: str
+    role: str
+    """`author, not independent` unless the reviewer says otherwise."""
+    reason: str
+    date: str
+    """ISO 8601 day."""
+
+
+def path(root: Path) -> Path:
+    """Where the ledger stands."""
+    return root / "design_history_file" / "approvals.toml"
+
+
+def read(root: Path) -> tuple[list[Approval], list[Finding]]:
+    """Every acceptance, and what could not be read."""
+    file = "design_history_file/approvals.toml"
+    try:
+        raw = tomllib.loads(path(root).read_text("utf-8"))
+        lines = [Approval(**entry) for entry in raw.get("approval", [])]
+    except FileNotFoundError:
+        return [], []
+    except (OSError, ValueError, TypeError) as error:
+        return [], [Finding("R14", "", file, 1, f"the ledger cannot be read: {error}")]
+    return lines, []
+
+
+def append(root: Path, approvals: list[Approval]) -> None:
+    """Add acceptances at the end of the ledger."""
+    _, broken = read(root)
+    if broken:
+        raise ProjectError(str(broken[0]))
+    target = path(root)
+    known = target.read_text("utf-8") if target.is_file() else _HEADER
+    entries = []
+    for entry in approvals:
+        pairs = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
+        body = "\n".join(f"{name} = {json.dumps(value)}" for name, value in pairs.items())
+        entries.append(f"\n[[approval]]\n{body}\n")
+    aside = target.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_text(known + "".join(entries), "utf-8")
+    aside.replace(target)
+
+
+_HEADER = """\
+# Review record: who accepted which item at which text (hash), and why. Lines are appended by
+# `cxr-verify accept` and never edited. It is not by itself a signature under 21 CFR Part 11.
+"""

@@ -1,0 +1,265 @@
+"""Mutation of the risk controls' code: whether a test notices when a control is wrong.
+
+Results are kept by the digest of the code and the tests they were taken on, so that a gate knows
+when they are of another state. A run is believed only where the baseline is green, the sentinel
+dies, and the file that was imported is the mutated one.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from verification import markers, mutants
+from verification.dossier import Dossier
+from verification.findings import ProjectError
+from verification.items import Item
+
+__all__ = ["Outcome", "Record", "Target", "latest", "run", "targets"]
+
+COMMITTED: Final = Path("risk") / "results" / "mutation.json"
+LOCAL: Final = Path("build") / "verification" / "mutation.json"
+EQUIVALENT: Final = Path("risk") / "surviving_mutants.toml"
+"""Survivors with a reason; `equivalent = true` where no input can tell the mutant apart."""
+
+_SLOW: Final = 2.0
+"""Seconds; a slower test tries no mutant while a faster one is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One module that implements risk controls, and the tests that must notice its faults."""
+
+    module: str
+    controls: tuple[str, ...]
+    tests: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one mutant ended."""
+
+    line: int
+    name: str
+    outcome: str
+    """`killed`, `survived` or `timeout` (which counts as killed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Mutants of one module."""
+
+    module: str
+    key: str
+    generated: int
+    """Mutants of the catalogue; a larger number than were tried means a sample."""
+    outcomes: tuple[Outcome, ...]
+    reasons: dict[str, str]
+
+    @property
+    def counted(self) -> int:
+        """Mutants tried, without those that no input can tell from the original."""
+        return sum(o.name not in self.reasons for o in self.outcomes)
+
+    @property
+    def killed(self) -> int:
+        """Mutants that a test noticed."""
+        return sum(o.outcome != "survived" and o.name not in self.reasons for o in self.outcomes)
+
+    @property
+    def score(self) -> float:
+        """Share of mutants that died; 1 where none was generated."""
+        return self.killed / self.counted if self.counted else 1.0
+
+    def _open(self) -> list[Outcome]:
+        return [o for o in self.outcomes if o.outcome == "survived" and o.name not in self.reasons]
+
+    def surviving(self) -> list[str]:
+        """Survivors without a reason, as `line: before -> after`."""
+        return [f"{o.line}: {o.name}" for o in self._open()]
+
+    def first_line(self) -> int:
+        """Line of the first survivor."""
+        return next((o.line for o in self._open()), 1)
+
+
+def _module_files(root: Path, item: Item) -> list[str]:
+    """Python files of an architecture item."""
+    path = root / item.get("source")
+    if path.is_file():
+        return [item.get("source")]
+    files = sorted(path.glob("*.py")) if path.is_dir() else []
+    return [f"{item.get('source')}/{p.name}" for p in files if p.name != "__init__.py"]
+
+
+def _tests_for(dossier: Dossier, module: str, names: set[str]) -> tuple[str, ...]:
+    """Test functions for a module: those naming its items and those of its own test file."""
+    own = f"test_{Path(module).stem}.py"
+    durations: dict[str, float] = {}
+    for row in dossier.evidence.tests if dossier.evidence else ():
+        durations[row.function] = durations.get(row.function, 0.0) + row.duration
+    found = [
+        test.nodeid
+        for test in dossier.tests
+        if Path(test.file).name == own
+        or any(markers.split(link.link)[0] in names for link in test.links)
+    ]
+    brisk = [name for name in found if durations.get(name, 0.0) <= _SLOW]
+    return tuple(sorted(brisk or found))
+
+
+def targets(dossier: Dossier) -> list[Target]:
+    """Modules of class B and C that implement a risk control and have tests."""
+    by_id = dossier.items.by_id
+    controls: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
+    for item in dossier.items.of("req"):
+        own = [c for c in item.links.get("implements", ()) if c in by_id and by_id[c].judged]
+        for arc in item.links.get("item", ()):
+            if not item.judged or arc not in by_id or by_id[arc].get("safety_class") == "A":
+                continue
+            names.setdefault(arc, set()).add(item.id)
+            if own and item.get("method") == "test":
+                controls.setdefault(arc, set()).update(own)
+    found = []
+    for arc, own_controls in sorted(controls.items()):
+        for module in _module_files(dossier.root, by_id[arc]):
+            tests = _tests_for(dossier, module, names[arc] | own_controls)
+            if tests:
+                key = _key(dossier.root, module, tests)
+                listed = tuple(sorted(own_controls))
+                found.append(Target(module=module, controls=listed, tests=tests, key=key))
+    return found
+
+
+def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
+    """Digest of the code, of the test files and of the catalogue of mutants."""
+    sha = hashlib.sha256(Path(mutants.__file__).read_bytes() + (root / module).read_bytes())
+    for name in sorted({test.split("::")[0] for test in tests}):
+        sha.update(name.encode() + (root / name).read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def _reasons(root: Path, module: str) -> dict[str, str]:
+    """Read the accepted survivors of a module with their reasons."""
+    try:
+        raw = tomllib.loads((root / EQUIVALENT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    entries = [entry for entry in raw.get("mutant", []) if entry.get("module") == module]
+    return {str(e["name"]): str(e["reason"]) for e in entries if e.get("name") and e.get("reason")}
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """Read the records of a file, by module; none where it is absent or damaged."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        return {str(entry["module"]): entry for entry in raw["modules"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def latest(root: Path, module: str, key: str | None = None) -> Record | None:
+    """Record of a module: the one of the given key where there is one, else the committed one."""
+    found = [_stored(root / path).get(module) for path in (LOCAL, COMMITTED)]
+    known = [entry for entry in found if entry]
+    if not known:
+        return None
+    entry = next((e for e in known if e.get("key") == key), known[-1])
+    return Record(
+        module=module,
+        key=str(entry["key"]),
+        generated=int(entry["generated"]),
+        outcomes=tuple(Outcome(**outcome) for outcome in entry["outcomes"]),
+        reasons=_reasons(root, module),
+    )
+
+
+def run(
+    dossier: Dossier,
+    chosen: list[Target],
+    *,
+    path: Path,
+    limit: int,
+    say: Callable[[str], None],
+) -> list[Record]:
+    """Try mutants of some targets, at most `limit` each and evenly spread; store the records."""
+    records = []
+    for target in chosen:
+        source = (dossier.root / target.module).read_text("utf-8")
+        every = mutants.mutants(source)
+        step = max(1, -(-len(every) // limit))
+        tried = every[::step]
+        say(f"{target.module}: {len(tried)} of {len(every)} mutants, {len(target.tests)} tests")
+        outcomes = _try(dossier.root, target, source, tried)
+        record = Record(
+            module=target.module,
+            key=target.key,
+            generated=len(every),
+            outcomes=tuple(outcomes),
+            reasons=_reasons(dossier.root, target.module),
+        )
+        say(f"  {record.killed} of {record.counted} died")
+        for line in record.surviving():
+            say(f"  survived {target.module}:{line}")
+        records.append(record)
+        _store(path, record)
+    return records
+
+
+def _store(path: Path, record: Record) -> None:
+    """Replace a module's record in a file."""
+    known = _stored(path)
+    entry = asdict(record)
+    del entry["reasons"]
+    known[record.module] = {**entry, "killed": record.killed, "tried": len(record.outcomes)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"schema": "cxr-verify/mutation/1", "modules": [known[k] for k in sorted(known)]}
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
+    aside.replace(path)
+
+
+def _try(root: Path, target: Target, source: str, tried: list[mutants.Mutant]) -> list[Outcome]:
+    """Run the mutants in a process of their own; refuse results that prove nothing."""
+    cases = [source, mutants.sentinel(source).source, *(mutant.source for mutant in tried)]
+    job = {"root": str(root), "module": target.module, "tests": target.tests, "sources": cases}
+    with tempfile.TemporaryDirectory() as scratch:
+        order = Path(scratch) / "job.json"
+        order.write_text(json.dumps(job), "utf-8")
+        command = [sys.executable, "-m", "verification.mutant_runner", str(order)]
+        package = str(Path(__file__).resolve().parent.parent)
+        done = subprocess.run(  # noqa: S603  # fixed arguments, no shell
+            command,
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        answer = order.with_name("answer.json")
+        if done.returncode or not answer.is_file():
+            tail = done.stderr.decode("utf-8", "replace")[-2000:]
+            message = f"{target.module}: the mutants could not be run:\n{tail}"
+            raise ProjectError(message)
+        results = json.loads(answer.read_text("utf-8"))
+    if results[0] != "survived":
+        message = f"{target.module}: the tests do not pass on the original ({results[0]})"
+        raise ProjectError(message)
+    if results[1] != "killed":
+        message = f"{target.module}: the sentinel lives ({results[1]}): the run proves nothing"
+        raise ProjectError(message)
+    strange = sorted(set(results[2:]) - {"killed", "survived", "timeout"})
+    if strange:
+        message = f"{target.module}: the run proves nothing: {', '.join(strange)}"
+        raise ProjectError(message)
+    return [
+        Outcome(line=m.line, name=m.name, outcome=o)
+        for m, o in zip(tried, results[2:], strict=True)
+    ]
