@@ -1,0 +1,219 @@
+"""`cxr-validate`: the statistics of standalone and reader studies at the command line.
+
+Exit code 0 when the study was computed, 2 for a bad table or wrong usage; then nothing is
+written. Statistics are imported by the verb that needs them, so `--help` is fast.
+"""
+
+import functools
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, cast
+
+import click
+
+if TYPE_CHECKING:
+    from validation.proportions import Method
+
+__all__ = ["main"]
+
+P = ParamSpec("P")
+
+
+class _Refused(click.ClickException):
+    """A bad table or argument: the message alone, exit code 2."""
+
+    exit_code = 2
+
+
+def _refusing(verb: Callable[P, None]) -> Callable[P, None]:
+    """Turn the package's errors into exit code 2."""
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from validation.errors import ValidationError  # noqa: PLC0415
+
+        try:
+            verb(*args, **kwargs)
+        except ValidationError as error:
+            raise _Refused(str(error)) from error
+
+    return run
+
+
+_FILE = click.Path(path_type=Path)
+_INSIDE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
+_OUT = click.option(
+    "--out", type=_FILE, required=True, help="Folder for results.json, report.html, figures."
+)
+_LEVEL = click.option(
+    "--level", type=_INSIDE, default=0.95, show_default=True, help="Level of two-sided intervals."
+)
+_SEED = click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
+_BOOTSTRAP = click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=2000,
+    show_default=True,
+    help="Resamples for measures without a closed interval.",
+)
+_CLUSTER = click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="Column that names the patient: intervals between patients (Obuchowski 1997 for AUC, "
+    "ratio estimator for proportions).",
+)
+_MARGIN = click.option(
+    "--margin",
+    type=_INSIDE,
+    help="Non-inferiority margin, fixed beforehand in the protocol.",
+)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    names = _names(text)
+    if len(names) != 2:  # noqa: PLR2004 - A and B
+        message = f"two names separated by a comma, not '{text}'"
+        raise click.BadParameter(message, param_hint=option)
+    return names[0], names[1]
+
+
+def _thresholds(text: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in _pair(text, "--thresholds"))
+    except ValueError as error:
+        message = f"two numbers separated by a comma, not '{text}'"
+        raise click.BadParameter(message, param_hint="--thresholds") from error
+    if not (0.0 < first < 1.0 and 0.0 < second < 1.0):
+        message = f"both inside (0, 1), not '{text}'"
+        raise click.BadParameter(message, param_hint="--thresholds")
+    return first, second
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(metadata.version("cxr-device"), prog_name="cxr-validate")
+def main() -> None:
+    """Statistics of standalone and reader studies, with their intervals.
+
+    Tables are CSV or Parquet. Exit code 0: computed; 2: bad table or usage, and nothing written.
+
+    \b
+    Example:
+      cxr-validate standalone cases.parquet --threshold 0.31 --cluster patient_id --out study/
+    """  # noqa: D301 - click reads the backspace
+
+
+@main.command()
+@click.argument("cases", type=_FILE)
+@click.option(
+    "--threshold", type=_INSIDE, required=True, help="Locked operating point; a tie is flagged."
+)
+@_OUT
+@_CLUSTER
+@click.option("--subgroups", metavar="A,B", help="Subgroup columns, separated by commas.")
+@click.option("--prevalence", type=_INSIDE, help="Also PPV and NPV at this prevalence.")
+@click.option(
+    "--interval",
+    type=click.Choice(["clopper-pearson", "wilson", "jeffreys", "agresti-coull"]),
+    default="clopper-pearson",
+    show_default=True,
+    help="Interval of proportions (without --cluster).",
+)
+@click.option("--score", default="score", show_default=True, help="Score column.")
+@_BOOTSTRAP
+@_SEED
+@_LEVEL
+@_refusing
+def standalone(  # noqa: PLR0913 - the options of the verb
+    *,
+    cases: Path,
+    threshold: float,
+    out: Path,
+    cluster: str | None,
+    subgroups: str | None,
+    prevalence: float | None,
+    interval: str,
+    score: str,
+    bootstrap: int,
+    seed: int,
+    level: float,
+) -> None:
+    """Measure one score at one threshold.
+
+    CASES has the columns case_id, truth (0/1), score (0..1), and optionally a patient column and
+    subgroup columns. Writes sensitivity, specificity, PPV, NPV, accuracy, F1, likelihood ratios,
+    AUC, average precision, Brier score, calibration and subgroups.
+
+    \b
+    Example:
+      cxr-validate standalone cases.csv --threshold 0.31 --cluster patient_id \\
+        --subgroups view,sex --prevalence 0.05 --out study/
+    """  # noqa: D301 - click reads the backspace
+    from validation import report, tables  # noqa: PLC0415
+    from validation import standalone as verb  # noqa: PLC0415
+
+    table = tables.read_cases(cases, scores=(score,), cluster=cluster, groups=_names(subgroups))
+    options = verb.Options(
+        threshold=threshold,
+        interval=cast("Method", interval),  # click has checked the choice
+        level=level,
+        prevalence=prevalence,
+        bootstrap=bootstrap,
+        seed=seed,
+        score=score,
+    )
+    found = verb.study(table, options)
+    report.write(out, verb.results(table, found), verb.report(table, found, name=cases.name))
+    for key in ("auc", "sensitivity", "specificity"):
+        click.echo(f"{key:<12} {report.cell(found.measures[key])}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("cases", type=_FILE)
+@click.option("--scores", metavar="A,B", required=True, help="The two score columns.")
+@click.option("--thresholds", metavar="TA,TB", required=True, help="Their locked thresholds.")
+@_OUT
+@_CLUSTER
+@_MARGIN
+@_LEVEL
+@_refusing
+def compare(  # noqa: PLR0913 - the options of the verb
+    *,
+    cases: Path,
+    scores: str,
+    thresholds: str,
+    out: Path,
+    cluster: str | None,
+    margin: float | None,
+    level: float,
+) -> None:
+    """Compare two scores on the same cases, A minus B.
+
+    Paired DeLong for the AUC (Obuchowski 1997 with --cluster), Tango and Newcombe intervals and
+    McNemar's tests for sensitivity and specificity; with --margin the verdict on non-inferiority.
+
+    \b
+    Example:
+      cxr-validate compare cases.csv --scores new,old --thresholds 0.31,0.5 --margin 0.05 --out c/
+    """  # noqa: D301 - click reads the backspace
+    from validation import comparison, report, tables  # noqa: PLC0415
+
+    names, points = _pair(scores, "--scores"), _thresholds(thresholds)
+    table = tables.read_cases(cases, scores=names, cluster=cluster)
+    found = comparison.study(table, names=names, thresholds=points, level=level, margin=margin)
+    report.write(
+        out, comparison.results(table, found), comparison.report(table, found, name=cases.name)
+    )
+    click.echo(f"AUC difference          {found.auc.estimate:+.4f}")
+    click.echo(f"sensitivity difference  {report.cell(found.sensitivity.difference)}")
+    click.echo(f"specificity difference  {report.cell(found.specificity.difference)}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()
