@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, ParamSpec, cast
 import click
 
 if TYPE_CHECKING:
+    from validation.mrmc import Effect
     from validation.proportions import Method
+    from validation.reader_covariance import CovarianceMethod, MetricKind
 
 __all__ = ["main"]
 
@@ -212,6 +214,99 @@ def compare(  # noqa: PLR0913 - the options of the verb
     click.echo(f"AUC difference          {found.auc.estimate:+.4f}")
     click.echo(f"sensitivity difference  {report.cell(found.sensitivity.difference)}")
     click.echo(f"specificity difference  {report.cell(found.specificity.difference)}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("reads", type=_FILE)
+@_OUT
+@click.option(
+    "--covariance",
+    type=click.Choice(["delong", "jackknife", "bootstrap", "unbiased"]),
+    default="delong",
+    show_default=True,
+    help="Covariance over cases.",
+)
+@click.option(
+    "--readers",
+    type=click.Choice(["random", "fixed"]),
+    default="random",
+    show_default=True,
+    help="Random: the conclusion holds for readers like these.",
+)
+@click.option(
+    "--cases",
+    type=click.Choice(["random", "fixed"]),
+    default="random",
+    show_default=True,
+    help="Random: the conclusion holds for cases like these.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["auc", "sensitivity", "specificity", "partial-auc"]),
+    default="auc",
+    show_default=True,
+    help="What is measured of each reader; partial-auc: specificity 0.8 to 1.",
+)
+@click.option(
+    "--threshold", type=float, help="Rating that counts as positive (sensitivity, specificity)."
+)
+@click.option(
+    "--cluster", metavar="COLUMN", help="Column that names the patient of a case (Obuchowski 1997)."
+)
+@_MARGIN
+@_BOOTSTRAP
+@_SEED
+@_LEVEL
+@_refusing
+def mrmc(  # noqa: PLR0913 - the options of the verb
+    *,
+    reads: Path,
+    out: Path,
+    covariance: str,
+    readers: str,
+    cases: str,
+    metric: str,
+    threshold: float | None,
+    cluster: str | None,
+    margin: float | None,
+    bootstrap: int,
+    seed: int,
+    level: float,
+) -> None:
+    """Analyse a multi-reader multi-case study (Obuchowski-Rockette, Hillis df).
+
+    READS has the columns reader, modality, case, truth (0/1), rating: one row a reading.
+
+    \b
+    Example:
+      cxr-validate mrmc reads.csv --covariance jackknife --readers random --cases random --out m/
+    """  # noqa: D301 - click reads the backspace
+    from validation import mrmc as analysis  # noqa: PLC0415
+    from validation import reader_study, report, tables  # noqa: PLC0415
+
+    table, digest = tables.read_reads(reads, cluster=cluster)
+    found = analysis.obuchowski_rockette(
+        table,
+        covariance=cast("CovarianceMethod", covariance),  # click has checked the choices
+        readers=cast("Effect", readers),
+        cases=cast("Effect", cases),
+        metric=analysis.Metric(kind=cast("MetricKind", metric), threshold=threshold),
+        cluster=cluster,
+        level=level,
+        margin=margin,
+        resamples=max(bootstrap, 2),
+        seed=seed,
+    )
+    report.write(
+        out,
+        reader_study.results(found, sha256=digest),
+        reader_study.report(found, name=reads.name, sha256=digest),
+    )
+    for mean in found.modalities:
+        click.echo(f"{mean.modality:<16} {mean.auc:.4f}")
+    for gap in found.differences:
+        click.echo(f"{gap.a} - {gap.b}: {gap.estimate:+.4f}, p {gap.p_value or float('nan'):.4f}")
     click.echo(f"report: {out / 'report.html'}")
 
 

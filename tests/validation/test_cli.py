@@ -215,6 +215,44 @@ def test_out_that_is_a_file_is_refused(validate: Validate, cases: Path, tmp_path
     assert out.read_text() == "kept"
 
 
+@pytest.fixture
+def reads(table: Callable[..., Path]) -> Path:
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"r{r}", f"m{m}", f"c{c}", int(c % 2), round(rng.normal() + c % 2, 2))
+        for r in range(3)
+        for m in range(2)
+        for c in range(40)
+    ]
+    names = ("reader", "modality", "case", "truth", "rating")
+    return table(**dict(zip(names, zip(*rows, strict=True), strict=True)))
+
+
+def test_mrmc_writes_the_contract(validate: Validate, reads: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    result = validate(
+        "mrmc", reads, "--out", out, "--covariance", "jackknife", "--readers", "random",
+        "--cases", "random",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = loaded(out)
+    assert set(found["readers"][0]) >= {"reader", "modality", "auc"}
+    assert set(found["modalities"][0]) >= {"modality", "auc", "lower", "upper"}
+    assert set(found["covariances"]) == {"error", "cov1", "cov2", "cov3"}
+    keys = {"a", "b", "estimate", "se", "df", "statistic", "p_value", "lower", "upper"}
+    assert set(found["differences"][0]) >= keys
+    assert set(found["test"]) >= {"statistic", "df1", "df2", "p_value"}
+
+
+def test_mrmc_with_a_missing_cell_exits_2(validate: Validate, reads: Path, tmp_path: Path) -> None:
+    lines = reads.read_text().splitlines(keepends=True)
+    reads.write_text("".join(lines[:-1]))
+    result = validate("mrmc", reads, "--out", tmp_path / "m")
+    assert result.exit_code == 2
+    assert "missing cells" in result.output
+    assert not (tmp_path / "m").exists()
+
+
 def test_help_loads_no_statistics() -> None:
     code = (
         "import sys; from validation.cli import main; main(['--help'], standalone_mode=False); "
