@@ -17,7 +17,11 @@ TOLERANCE = 1e-9  # the file gives 1e-7
 
 def vandyke(example: Callable[[str], pd.DataFrame], case: str = "case") -> pd.DataFrame:
     frame = example("VanDyke.csv").rename(columns={"treatment": "modality"})
-    own = {"case": "", "case2": frame["reader"].astype(str), "case3": frame["modality"].astype(str)}
+    own: dict[str, Any] = {
+        "case": "",
+        "case2": frame["reader"].astype(str),
+        "case3": frame["modality"].astype(str),
+    }
     return frame.assign(case=own[case] + "." + frame["case"].astype(str))
 
 
