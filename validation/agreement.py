@@ -339,7 +339,12 @@ def cohen(
     chance = float(rows @ w @ columns)
     if n == 0 or chance >= 1.0:
         reason = "one category only: agreement by chance is certain"
-        return Kappa(kappa=undefined(reason, level=level, method=method, n=n), z=None, p_value=None)
+        return Kappa(
+            kappa=undefined(reason, level=level, method=method, n=n),
+            null_se=None,
+            z=None,
+            p_value=None,
+        )
     value = (float(np.sum(w * joint)) - chance) / (1.0 - chance)
     mean = (w @ columns)[:, None] + (rows @ w)[None, :]
     spread = np.sum(joint * (w - mean * (1.0 - value)) ** 2)
