@@ -1,4 +1,4 @@
-"""The device beside radiologists on the same cases: how many of them does it count for?
+"""The device beside radiologists on the same cases, and how many of them it counts for.
 
 On each reference (a panel's majority) the device, each reader left out, and the readers left out
 together (by the count of their votes) are measured; the means over references are compared on one
@@ -439,7 +439,7 @@ def _shares(
     return _mean(sens), _mean(spec)
 
 
-def chexnet_f1(
+def chexnet_f1(  # noqa: PLR0913 - the two tables, and a bootstrap shared or made
     votes: ArrayLike,
     calls: ArrayLike,
     *,

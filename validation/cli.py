@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, cast
 import click
 
 if TYPE_CHECKING:
+    from validation.against_readers import Reference
+    from validation.agreement import Weights
     from validation.mrmc import Effect
     from validation.proportions import Method
     from validation.reader_covariance import CovarianceMethod, MetricKind
@@ -307,6 +309,126 @@ def mrmc(  # noqa: PLR0913 - the options of the verb
         click.echo(f"{mean.modality:<16} {mean.auc:.4f}")
     for gap in found.differences:
         click.echo(f"{gap.a} - {gap.b}: {gap.estimate:+.4f}, p {gap.p_value or float('nan'):.4f}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("ratings", type=_FILE)
+@click.option(
+    "--weights",
+    type=click.Choice(["unweighted", "linear", "quadratic"]),
+    default="unweighted",
+    show_default=True,
+    help="Weights between categories; other than unweighted needs numeric ratings.",
+)
+@_OUT
+@_LEVEL
+@_refusing
+def agreement(*, ratings: Path, weights: str, out: Path, level: float) -> None:
+    """Measure the agreement between readers.
+
+    RATINGS is long: case, reader, rating, one row a rating; a rating may be missing.
+
+    \b
+    Example:
+      cxr-validate agreement ratings.csv --out agreement/
+    """  # noqa: D301 - click reads the backspace
+    from validation import readers_report, report, tables  # noqa: PLC0415
+
+    table, digest = tables.read_ratings(ratings, numeric=weights != "unweighted")
+    found = readers_report.agreement_study(table, weights=cast("Weights", weights), level=level)
+    report.write(
+        out,
+        {"schema": "cxr-validate/agreement/1", "input_sha256": digest, **found},
+        readers_report.agreement_report(found, name=ratings.name, sha256=digest),
+    )
+    for key in ("cohen", "fleiss", "gwet_ac1", "krippendorff_alpha"):
+        click.echo(f"{key:<20} {report.cell(readers_report.as_estimate(found[key]))}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command("against-readers")
+@click.argument("cases", type=_FILE)
+@click.argument("reads", type=_FILE)
+@click.option(
+    "--reference",
+    type=click.Choice(["majority", "adjudicated", "leave-one-out", "panels", "dawid-skene"]),
+    default="panels",
+    show_default=True,
+    help="How the truth is made of the readers.",
+)
+@_OUT
+@click.option("--adjudicator", metavar="READER", help="Who decides splits (adjudicated).")
+@click.option(
+    "--findings",
+    metavar="A,B",
+    help="READS is the wide NIH all-findings file: a vote where any of these columns is YES.",
+)
+@click.option(
+    "--positive-at",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Lowest rating that counts as a vote for the finding.",
+)
+@click.option("--threshold", type=_INSIDE, help="Locked operating point of the device.")
+@click.option("--cluster", metavar="COLUMN", help="Column of CASES that names the patient.")
+@click.option("--score", default="score", show_default=True, help="Score column of CASES.")
+@_MARGIN
+@_BOOTSTRAP
+@_SEED
+@_LEVEL
+@_refusing
+def against_readers(  # noqa: PLR0913 - the options of the verb
+    *,
+    cases: Path,
+    reads: Path,
+    reference: str,
+    out: Path,
+    adjudicator: str | None,
+    findings: str | None,
+    positive_at: float,
+    threshold: float | None,
+    cluster: str | None,
+    score: str,
+    margin: float | None,
+    bootstrap: int,
+    seed: int,
+    level: float,
+) -> None:
+    """Set the device beside radiologists on the same cases.
+
+    CASES has case_id, truth, score; READS is long: reader, case, rating (0/1, or see
+    --positive-at). With panels the truth is the majority of each three readers in turn, and the
+    device, each reader left out, and the two left out together are measured on it.
+
+    \b
+    Example:
+      cxr-validate against-readers cases.parquet nih_five_readers.csv --reference panels \\
+        --findings Pneumonia,Consolidation,Infiltration --cluster patient_id --out readers/
+    """  # noqa: D301 - click reads the backspace
+    from validation import readers_report, report  # noqa: PLC0415
+
+    found = readers_report.against_readers_study(
+        cases,
+        reads,
+        readers_report.ReaderOptions(
+            reference=cast("Reference", reference),
+            adjudicator=adjudicator,
+            findings=_names(findings),
+            positive_at=positive_at,
+            threshold=threshold,
+            cluster=cluster,
+            score=score,
+            margin=margin,
+            resamples=max(bootstrap, 2),
+            seed=seed,
+            level=level,
+        ),
+    )
+    report.write(out, found.results, found.report)
+    for key in ("device", "readers", "left_out_pair", "difference"):
+        click.echo(f"{key:<14} {report.cell(readers_report.as_estimate(found.results[key]))}")
     click.echo(f"report: {out / 'report.html'}")
 
 

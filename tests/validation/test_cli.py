@@ -253,6 +253,63 @@ def test_mrmc_with_a_missing_cell_exits_2(validate: Validate, reads: Path, tmp_p
     assert not (tmp_path / "m").exists()
 
 
+@pytest.fixture
+def votes(table: Callable[..., Path]) -> tuple[Path, Path]:
+    rng = np.random.default_rng(6)
+    truth = (rng.random(80) < 0.4).astype(int)
+    names = [f"c{i}" for i in range(80)]
+    cases = table(
+        case_id=names, truth=truth, score=np.round(rng.uniform(0, 0.5, 80) + 0.4 * truth, 3)
+    )
+    rows = [
+        (name, f"r{r}", int(t if rng.random() < 0.8 else 1 - t))
+        for name, t in zip(names, truth, strict=True)
+        for r in range(5)
+    ]
+    columns = dict(zip(("case", "reader", "rating"), zip(*rows, strict=True), strict=True))
+    return cases, table(**columns)
+
+
+def test_agreement_writes_the_contract(
+    validate: Validate, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    result = validate("agreement", votes[1], "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    found = loaded(tmp_path / "a")
+    for key in ("cohen", "fleiss", "gwet_ac1", "krippendorff_alpha"):
+        assert found[key]["lower"] < found[key]["estimate"] < found[key]["upper"]
+
+
+@pytest.mark.parametrize(
+    "reference", ["majority", "adjudicated", "leave-one-out", "panels", "dawid-skene"]
+)
+def test_against_readers_writes_the_contract(
+    validate: Validate, votes: tuple[Path, Path], tmp_path: Path, reference: str
+) -> None:
+    out = tmp_path / "r"
+    extra = ("--adjudicator", "r4") if reference == "adjudicated" else ()
+    result = validate(
+        "against-readers", *votes, "--reference", reference, "--out", out, "--bootstrap", 100,
+        "--threshold", 0.5, *extra,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = loaded(out)
+    for key in ("device", "readers", "left_out_pair", "difference"):
+        assert {"estimate", "lower", "upper"} <= set(found[key])
+    assert (found["left_out_pair"]["estimate"] is not None) == (reference == "panels")
+
+
+def test_against_readers_refuses_a_missing_reading(
+    validate: Validate, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    lines = votes[1].read_text().splitlines(keepends=True)
+    votes[1].write_text("".join(lines[:-1]))
+    result = validate("against-readers", *votes, "--out", tmp_path / "r")
+    assert result.exit_code == 2
+    assert "'c79'" in result.output
+    assert not (tmp_path / "r").exists()
+
+
 def test_help_loads_no_statistics() -> None:
     code = (
         "import sys; from validation.cli import main; main(['--help'], standalone_mode=False); "
