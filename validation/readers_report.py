@@ -122,7 +122,7 @@ def agreement_report(found: Mapping[str, object], *, name: str, sha256: str) -> 
                 title="Coefficients",
                 text=(
                     (
-                        "Kappa falls where one category dominates although the readers agree; Gwet's "
+                        "Kappa falls where one category dominates although readers agree; Gwet's "
                         "coefficient does not. Read them side by side."
                     ),
                 ),

@@ -310,6 +310,24 @@ def test_against_readers_refuses_a_missing_reading(
     assert not (tmp_path / "r").exists()
 
 
+def test_plan_prints_json(validate: Validate, reads: Path) -> None:
+    result = validate(
+        "plan", "standalone", "--goal", 0.8, "--expected", 0.9, "--prevalence", 0.25, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert (found["n_stable"], found["n_enrolled"]) == (113, 452)
+    result = validate("plan", "paired", "--p10", 0.12, "--p01", 0.05, "--n", 200, "--json")
+    assert json.loads(result.output)["power_mid_p"] == approx_power
+    result = validate("plan", "mrmc", reads, "--effect", 0.2, "--readers", 4, "--cases", 60)
+    assert result.exit_code == 0, result.output
+    assert "power" in result.output
+    assert validate("plan", "standalone", "--expected", 0.9).exit_code == 2
+
+
+approx_power = pytest.approx(0.674500841970861, abs=1e-8)  # R, expected.json power.mcnemar
+
+
 def test_help_loads_no_statistics() -> None:
     code = (
         "import sys; from validation.cli import main; main(['--help'], standalone_mode=False); "
