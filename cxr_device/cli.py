@@ -147,6 +147,59 @@ def conformance() -> None:
     click.echo(statement(_release()))
 
 
+@main.group()
+def dataset() -> None:
+    """Work with research images (needs `pip install 'cxr-device[training]'`)."""
+
+
+@dataset.command("score")
+@click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="cases.parquet or .csv")
+@click.option("--split", help="Only the manifest's rows of this split, e.g. test.")
+def dataset_score(manifest: Path, out: Path, split: str | None) -> None:
+    """Score the PNG, JPEG or DICOM films that a MANIFEST names, for `cxr-validate`.
+
+    The manifest is CSV with a column `file` (below images/ beside it); its other columns are kept.
+    """
+    from cxr_device.training.score import score_manifest, write_cases  # noqa: PLC0415
+
+    device = _load(profile="triage", where="auto")
+    try:
+        scored = score_manifest(manifest, device, split=split)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for line in scored.left_out:
+        click.echo(f"left out: {line}", err=True)
+    write_cases(scored.table, out)
+    click.echo(
+        f"{out}: {len(scored.table)} films scored, {len(scored.left_out)} left out", err=True
+    )
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True), required=True,
+    help="Folder that the configuration's manifests lie in.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+def train(config: Path, data: Path, out: Path) -> None:
+    """Train one network as CONFIG says; run again with the same --out, it goes on."""
+    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
+
+    click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=out / "cache"))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
+def lock(runs: tuple[Path, ...], data: Path) -> None:
+    """Lock RUNs into the device: weights, calibration and operating point, from tuning data."""
+    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+
+    click.echo(lock_runs(list(runs), data=data, cache=runs[0] / "cache"))
+
+
 def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())

@@ -1,0 +1,130 @@
+"""Score research images with the locked device: a manifest in, a table for `cxr-validate` out.
+
+The network, the calibration and the decision are the device's own. PNG and JPEG films have no
+header, so the guards that need DICOM are recorded as not exercised; a DICOM film goes through all
+of them.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cxr_device.decision import is_suspected
+from cxr_device.device import Device
+from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.result import Analyzed
+
+__all__ = ["Scored", "score_manifest", "write_cases"]
+
+_AGE_BANDS: Final = ((22, 40), (40, 60), (60, 75), (75, 121))
+"""Years, from and below; the subgroups of the study."""
+_EIGHT_BITS: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What became of a manifest."""
+
+    table: pd.DataFrame
+    left_out: tuple[str, ...]
+    """One line for each film without a score: which, and why."""
+
+
+def score_manifest(manifest: Path, device: Device, *, split: str | None = None) -> Scored:
+    """Score every film of a manifest, in its order.
+
+    Parameters
+    ----------
+    manifest : path
+        CSV with `file` (below `images/` beside the manifest, or a path) and the truth columns;
+        `nih_name`, `patient_id`, `age`, `view`, `sex`, `source`, `label_pneumonia` are used where
+        they stand.
+    split : str, optional
+        Only the rows of this `split`.
+
+    Returns
+    -------
+    Scored
+        The manifest's columns with `case_id`, `truth`, `score`, `flag`, `age_band`, `within_label`
+        and `guards`.
+
+    Raises
+    ------
+    ValueError
+        The manifest has no `file` column, or no rows.
+    """
+    films = pd.read_csv(manifest)
+    if "file" not in films:
+        message = f"{manifest}: no column `file`; it has {', '.join(films.columns)}"
+        raise ValueError(message)
+    if split is not None:
+        films = films[films["split"] == split]
+    if films.empty:
+        message = f"{manifest}: no rows" + (f" of split {split}" if split else "")
+        raise ValueError(message)
+    films = films.reset_index(drop=True)
+    scores, left_out, guards = [], [], []
+    for name in films["file"]:
+        path = manifest.parent / "images" / str(name)
+        found = _score(path if path.exists() else manifest.parent / str(name), device)
+        scores.append(found if isinstance(found, float) else np.nan)
+        guards.append("exercised" if path.suffix == ".dcm" else "not exercised: no DICOM header")
+        if isinstance(found, str):
+            left_out.append(f"{name}: {found}")
+    films["score"], films["guards"] = np.array(scores, dtype=np.float64), guards
+    kept = films[films["score"].notna()].reset_index(drop=True)
+    return Scored(table=_cases(kept, device), left_out=tuple(left_out))
+
+
+def _score(path: Path, device: Device) -> float | str:
+    """Probability of one film, or why there is none."""
+    if path.suffix.lower() == ".dcm":
+        result = device.read(path)
+        if isinstance(result, Analyzed):
+            return result.decision.probability
+        return ", ".join(c.code for c in result.checks if c.is_failure or c.is_rejection)
+    try:
+        with Image.open(path) as image:
+            stored = np.asarray(image.convert("L"))
+    except OSError as error:
+        return str(error.strerror or error)
+    film = AcceptedRadiograph(stored=stored, maximum=_EIGHT_BITS, inverted=False)
+    return device.release.calibration.probability(device.score(film))
+
+
+def _cases(films: pd.DataFrame, device: Device) -> pd.DataFrame:
+    """Add what a CASES table needs."""
+    label = device.release.label
+    names = films["nih_name"] if "nih_name" in films else films["file"]
+    films["case_id"] = names.where(names.notna() & ~names.duplicated(keep=False), films["file"])
+    films["flag"] = is_suspected(
+        films["score"].to_numpy(dtype=np.float64), device.release.operating_point
+    )
+    if "label_pneumonia" in films:
+        films["truth"] = films["label_pneumonia"].astype("Int64")
+    if "age" in films:
+        names_of = {low: f"{low}-{high - 1}" for low, high in _AGE_BANDS}
+        films["age_band"] = [
+            next((names_of[low] for low, high in _AGE_BANDS if low <= age < high), "outside")
+            for age in films["age"].fillna(-1)
+        ]
+        films["within_label"] = films["age"].between(label.min_age_years, label.max_age_years)
+    return films
+
+
+def write_cases(table: pd.DataFrame, out: Path) -> None:
+    """Write a CASES table, Parquet or CSV by the suffix, aside and then renamed."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        if out.suffix == ".csv":
+            table.to_csv(aside, index=False)
+        else:
+            table.to_parquet(aside, index=False)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
