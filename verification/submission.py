@@ -1,8 +1,8 @@
 """The submission: one PDF for each attachment, from the same documents as the HTML.
 
-Sphinx writes each page without a theme; the pages of an attachment are joined, links between them are
-kept, links out of it become plain text, and WeasyPrint prints. Equal commits give equal bytes: no
-clock is read, the time is the commit's.
+Sphinx writes each page without a theme; the pages of an attachment are joined, links between them
+are kept, links out of it become plain text, and WeasyPrint prints. Equal commits give equal bytes:
+no clock is read, the time is the commit's.
 """
 
 import hashlib
@@ -168,6 +168,8 @@ def _print(page: str, pdf: Path, identifier: bytes) -> None:
 
     handler = _Keep()
     log.addHandler(handler)
+    log.setLevel(logging.ERROR)
+    logging.getLogger("weasyprint.progress").setLevel(logging.ERROR)
     try:
         HTML(string=page).write_pdf(pdf, pdf_identifier=identifier)
     finally:
