@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def _pages(root: Path, out: Path) -> None:
             root,
             root / "docs",
             out,
-            out / ".trees",
+            out.with_name("trees"),
             "json",
             confoverrides={"html_permalinks": False},
             status=None,
@@ -190,6 +191,7 @@ def build(
     state = f"cxr_device {repository.version}, commit {commit[:12]}{dirty}, draft"
     pages = out / "pages"
     out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(pages, ignore_errors=True)
     _pages(root, pages)
     style = (root / "docs" / "_static" / "print.css").read_text("utf-8")
     digests: dict[str, str] = {}
