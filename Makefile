@@ -6,7 +6,7 @@ BIN := .venv/bin
 FILE ?= cxr_device/examples/phantom_opacity.dcm
 
 .DEFAULT_GOAL := help
-.PHONY: help system demo test check docs submission bench lock clean
+.PHONY: help system demo test check docs submission mutation inject bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -41,9 +41,21 @@ check: .venv/dev ## formatting, lint, types, import rules
 
 test: system .venv/dev check ## every check that CI runs
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/cxr-verify mutate --changed --limit 12
+	$(BIN)/cxr-verify check
 
 docs: system .venv/dev ## HTML documents
 	$(BIN)/python -m sphinx -q -W -c docs . build/docs
+	@echo "Open build/docs/index.html"
+
+submission: system .venv/dev ## the 510(k) documents as HTML and PDF, one file an attachment
+	$(BIN)/cxr-verify submission --out build/submission
+
+mutation: .venv/dev ## try the mutants of every risk control and keep the result
+	$(BIN)/cxr-verify mutate --commit
+
+inject: .venv/dev ## inject each hazard into films and keep the detection rates
+	$(BIN)/python -m verification.injection
 
 bench: .venv/dev ## speed and memory against named peers
 	$(BIN)/python -m pytest benchmarks -q

@@ -4,6 +4,9 @@ A value that is not in its JSON stops the build. Tables of items, risks, control
 drawn from the same dossier that the gate judges; without evidence they say "not run".
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +39,7 @@ class _Read:
     @property
     def dossier(self) -> Dossier:
         if self._dossier is None:
+            _read_items_apart(self.root)
             self._dossier = open_dossier(self.root)
         return self._dossier
 
@@ -44,6 +48,22 @@ class _Read:
         if self._matrix is None:
             self._matrix = matrix.build(self.dossier, judge(self.dossier))
         return self._matrix
+
+
+def _read_items_apart(root: Path) -> None:
+    """Read the items in another process: two Sphinx applications share one set of directives."""
+    package = Path(__file__).resolve().parent.parent
+    known = os.environ.get("PYTHONPATH", "")
+    program = (
+        "import sys; from pathlib import Path; from verification import items, repository; "
+        "items.load(repository.Repository(Path(sys.argv[1])))"
+    )
+    subprocess.run(  # noqa: S603  # fixed arguments, no shell
+        [sys.executable, "-c", program, str(root)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}"},
+    )
 
 
 def show(value: object, form: str = "") -> str:

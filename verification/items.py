@@ -145,6 +145,9 @@ def _build(root: Path, files: list[Path]) -> dict[str, Any]:
     except ImportError:
         message = "the items are read with Sphinx: pip install 'cxr-device[docs]'"
         raise ProjectError(message) from None
+    from docutils.parsers.rst import directives, roles  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    kept = dict(directives._directives), dict(roles._roles)  # noqa: SLF001  # no public way
     report = io.StringIO()
     needs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
@@ -169,6 +172,8 @@ def _build(root: Path, files: list[Path]) -> dict[str, Any]:
             needs = next(iter(versions.values()))["needs"]
         except Exception as error:  # noqa: BLE001  # any text in a document must end in a finding
             report.write(f"\n{place(files[0], root)}:1: ERROR: Sphinx stopped: {error}\n")
+        finally:
+            directives._directives, roles._roles = kept  # noqa: SLF001
     plain = re.sub(r"\x1b\[[0-9;]*m", "", report.getvalue())
     return {"needs": needs, "warnings": plain.splitlines()}
 

@@ -8,6 +8,7 @@ dies, and the file that was imported is the mutated one.
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,9 @@ COMMITTED: Final = Path("risk") / "results" / "mutation.json"
 LOCAL: Final = Path("build") / "verification" / "mutation.json"
 EQUIVALENT: Final = Path("risk") / "surviving_mutants.toml"
 """Survivors with a reason; `equivalent = true` where no input can tell the mutant apart."""
+
+_PIN: Final = re.compile(rb"@[0-9a-f]{8}(?=[\"'])")
+"""A pinned text: accepting a rewording changes no test."""
 
 _SLOW: Final = 2.0
 """Seconds; a slower test tries no mutant while a faster one is there."""
@@ -141,10 +145,10 @@ def targets(dossier: Dossier) -> list[Target]:
 
 
 def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
-    """Digest of the code, of the test files and of the catalogue of mutants."""
+    """Digest of the code, of the test files without their pins, and of the catalogue."""
     sha = hashlib.sha256(Path(mutants.__file__).read_bytes() + (root / module).read_bytes())
     for name in sorted({test.split("::")[0] for test in tests}):
-        sha.update(name.encode() + (root / name).read_bytes())
+        sha.update(name.encode() + _PIN.sub(b"", (root / name).read_bytes()))
     return sha.hexdigest()[:16]
 
 

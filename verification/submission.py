@@ -1,8 +1,8 @@
 """The submission: one PDF for each attachment, from the same documents as the HTML.
 
-Sphinx writes each page without a theme; the pages of an attachment are joined, links between them are
-kept, links out of it become plain text, and WeasyPrint prints. Equal commits give equal bytes: no
-clock is read, the time is the commit's.
+Sphinx writes each page without a theme; the pages of an attachment are joined, links between them
+are kept, links out of it become plain text, and WeasyPrint prints. Equal commits give equal bytes:
+no clock is read, the time is the commit's.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def _pages(root: Path, out: Path) -> None:
             root,
             root / "docs",
             out,
-            out / ".trees",
+            out.with_name("trees"),
             "json",
             confoverrides={"html_permalinks": False},
             status=None,
@@ -168,6 +169,8 @@ def _print(page: str, pdf: Path, identifier: bytes) -> None:
 
     handler = _Keep()
     log.addHandler(handler)
+    log.setLevel(logging.ERROR)
+    logging.getLogger("weasyprint.progress").setLevel(logging.ERROR)
     try:
         HTML(string=page).write_pdf(pdf, pdf_identifier=identifier)
     finally:
@@ -188,6 +191,7 @@ def build(
     state = f"cxr_device {repository.version}, commit {commit[:12]}{dirty}, draft"
     pages = out / "pages"
     out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(pages, ignore_errors=True)
     _pages(root, pages)
     style = (root / "docs" / "_static" / "print.css").read_text("utf-8")
     digests: dict[str, str] = {}

@@ -125,6 +125,8 @@ def verdict(dossier: Dossier, item: Item, known: dict[str, Verdict]) -> Verdict:
         parts = dossier.items.incoming("hazard").get(item.id, [])
     own = [verdict(dossier, by_id[part], known) for part in parts if part in by_id]
     own = [v for v in own if v is not Verdict.RETIRED]
+    waiting = (Verdict.PLANNED, Verdict.PENDING)
+    own = [v for v in own if v not in waiting] or own
     alone = item.type in {"soup", "arc", "sds"}
     known[item.id] = _worst(own, none=Verdict.PASSED if alone else Verdict.NOT_COVERED)
     return known[item.id]

@@ -24,19 +24,22 @@ class Project:
     root: Path
 
     def git(self, *arguments: str) -> None:
+        """Run git."""
         identity = ["-c", "user.name=sample", "-c", "user.email=sample@example.org"]
         command = ["git", "-c", "commit.gpgsign=false", *identity, *arguments]
-        subprocess.run(command, cwd=self.root, check=True, capture_output=True)
+        subprocess.run(command, cwd=self.root, check=True, capture_output=True)  # noqa: S603
 
     def commit(self) -> None:
+        """Commit everything."""
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "state", "--allow-empty")
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the project's own suite."""
         environment = {**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{PACKAGE}"}
         for name in [n for n in environment if n.startswith(("PYTEST_", "COV_"))]:
             del environment[name]
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603
             [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cov", *arguments],
             cwd=self.root,
             check=False,
@@ -46,12 +49,15 @@ class Project:
         )
 
     def verify(self, *arguments: str) -> Result:
+        """Run cxr-verify."""
         return CliRunner().invoke(main, ["--root", str(self.root), *arguments])
 
     def path(self, name: str) -> Path:
+        """Find a file."""
         return self.root / name
 
     def edit(self, name: str, find: str, replace: str) -> None:
+        """Replace the first occurrence of a text."""
         text = self.path(name).read_text("utf-8")
         assert find in text, f"{name} does not hold {find!r}"
         self.path(name).write_text(text.replace(find, replace, 1), "utf-8")
@@ -68,7 +74,7 @@ def _unpack(target: Path) -> None:
 
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The sample project with pinned tests, tried mutants and evidence of its commit."""
+    """Make the sample project with pinned tests, tried mutants and evidence of its commit."""
     project = Project(tmp_path_factory.mktemp("sample") / "project")
     project.root.mkdir()
     _unpack(project.root)

@@ -4,6 +4,8 @@ One file a fault in `seeded_faults/`: what is changed in the sample project, and
 must follow. The clean project must give none.
 """
 
+# ruff: noqa: ANN401  # fixtures of conftest.py; fixed commands
+
 import json
 import tomllib
 from pathlib import Path
@@ -14,7 +16,9 @@ import pytest
 from verification.findings import RULES
 
 FOLDER = Path(__file__).parent / "seeded_faults"
-FAULTS = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
+FAULTS = {
+    path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.toml"))
+}
 
 
 def test_every_rule_has_a_seeded_fault() -> None:

@@ -1,0 +1,192 @@
+"""The verbs of `cxr-verify` on the sample project: exit codes, what they print and write."""
+
+# ruff: noqa: ANN401, S603  # fixtures of conftest.py; fixed commands
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_without_evidence_every_judging_verb_exits_3(project: Any) -> None:
+    project.path("build/verification/results.json").unlink()
+    assert project.verify("check").exit_code == 3
+    assert project.verify("status").exit_code == 3
+
+
+def test_wrong_usage_exits_2(project: Any) -> None:
+    assert project.verify("sing").exit_code == 2
+    assert project.verify("accept", "SRS-001").exit_code == 2
+    assert project.verify("gaps", "--standard", "none").exit_code == 2
+    unknown = project.verify("accept", "SRS-900", "--reviewer", "A", "--reason", "b")
+    assert unknown.exit_code == 2
+    assert "SRS-900" in unknown.output
+
+
+def test_status_fits_one_screen(project: Any) -> None:
+    shown = project.verify("status")
+    assert shown.exit_code == 0, shown.output
+    assert len(shown.output.splitlines()) <= 24
+    assert "no finding" in shown.output
+
+
+def test_an_unknown_id_stops_the_collection(project: Any) -> None:
+    project.edit("tests/test_guards.py", 'verifies("SRS-001@', 'verifies("SRS-777@')
+    ran = project.pytest()
+    assert ran.returncode == 4
+    assert "SRS-777" in ran.stdout + ran.stderr
+
+
+def test_accept_pins_the_new_text_and_writes_the_ledger(project: Any) -> None:
+    project.edit(
+        "design_history_file/requirements.rst", "is neither PA nor AP", "is not PA and not AP"
+    )
+    assert "suspect" in project.verify("check").output
+    reviewed = ["--reviewer", "B. Reader", "--reason", "same meaning"]
+    done = project.verify("accept", "SRS-001", *reviewed)
+    assert done.exit_code == 0, done.output
+    pin = re.search(r"SRS-001@([0-9a-f]{8})", done.output)
+    assert pin
+    assert project.path("tests/test_guards.py").read_text("utf-8").count(pin[0]) == 2
+    assert "same meaning" in project.path("design_history_file/approvals.toml").read_text("utf-8")
+    assert "nothing to accept" in project.verify("accept", "SRS-001", *reviewed).output
+    project.commit()
+    project.pytest()
+    assert project.verify("check").exit_code == 0
+
+
+def test_a_wrapped_paragraph_is_no_new_text(project: Any) -> None:
+    project.edit(
+        "design_history_file/requirements.rst",
+        "is neither PA nor AP,\n   with check code VIEW.",
+        "is\n   neither PA nor AP, with check\n   code VIEW.",
+    )
+    assert "suspect" not in project.verify("check").output
+
+
+def test_matrix_holds_both_directions(project: Any, tmp_path: Path) -> None:
+    for form in ("json", "csv", "html"):
+        assert project.verify("matrix", "--format", form, "--out", str(tmp_path)).exit_code == 0
+    data = json.loads((tmp_path / "matrix.json").read_text("utf-8"))
+    by_id = {entry["id"]: entry for entry in data["items"]}
+    assert by_id["SRS-001"]["links"]["implements"] == ["RC-001"]
+    assert by_id["RC-001"]["links"]["implements_by"] == ["SRS-001"]
+    assert by_id["RISK-001"]["verdict"] == "passed"
+    assert {t["outcome"] for t in by_id["SRS-001"]["tests"]} == {"passed"}
+    assert len(by_id["SRS-001"]["tests"]) == 6
+    assert data["findings"] == []
+    assert data["mutation"][0]["killed"] == data["mutation"][0]["tried"]
+    rows = list(csv.DictReader((tmp_path / "matrix.csv").read_text("utf-8").splitlines()))
+    row = next(r for r in rows if r["requirement"] == "SRS-002")
+    assert (row["user_needs"], row["risk_controls"], row["risks"]) == (
+        "UN-001",
+        "RC-002",
+        "RISK-002",
+    )
+    assert row["code"] == "cxr_device/guards.py"
+
+
+@pytest.mark.system
+def test_matrix_page_filters_and_follows_links(project: Any, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    project.verify("matrix", "--format", "html", "--out", str(tmp_path))
+    page = (tmp_path / "matrix.html").read_text("utf-8")
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
+    probe = """<script>const say=[];
+    const shown=()=>rows.filter(r=>!r.hidden).map(r=>r.id).join(' ');
+    q.value='lateral whose view';q.dispatchEvent(new Event('input'));
+    q.value='view is neither';q.dispatchEvent(new Event('input'));say.push(shown());
+    q.value='';v.value='pending-study';v.dispatchEvent(new Event('input'));say.push(shown());
+    v.value='';t.value='control';t.dispatchEvent(new Event('input'));say.push(shown());
+    document.querySelector('#RC-001 a[href="#SRS-001"]').click();
+    setTimeout(()=>{say.push(location.hash+' '+document.getElementById('SRS-001').hidden);
+    document.title=say.join('|')},50)</script>"""
+    (tmp_path / "probe.html").write_text(page.replace("</body>", probe + "</body>"), "utf-8")
+    shown = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
+            f"--user-data-dir={tmp_path}/profile", "--dump-dom", f"file://{tmp_path}/probe.html",
+        ],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    title = re.search(r"<title>(.*?)</title>", shown.stdout)
+    assert title, shown.stderr[-800:]
+    assert title[1].split("|") == ["SRS-001", "SRS-004", "RC-001 RC-002", "#SRS-001 false"]
+
+
+def test_diff_names_what_a_rewording_touches(project: Any) -> None:
+    project.git("tag", "before")
+    project.edit("design_history_file/requirements.rst", "is neither PA nor AP", "is not PA or AP")
+    project.commit()
+    shown = project.verify("diff", "before", "HEAD", "--json")
+    assert shown.exit_code == 0, shown.output
+    (change,) = json.loads(shown.stdout)
+    assert (change["item"], change["kind"]) == ("SRS-001", "reworded")
+    assert {"RC-001", "RISK-001", "ARC-guards"} <= set(change["touches"])
+    assert "tests/test_guards.py::test_frontal_views_are_accepted" in change["touches"]
+    assert project.verify("diff", "nowhere").exit_code == 2
+
+
+def test_gaps_lists_clauses_owners_and_placeholders(project: Any) -> None:
+    text = ".. placeholder:: names of readers\n   :owner: clinical affairs\n"
+    project.path("docs").mkdir(exist_ok=True)
+    project.path("docs/plan.rst").write_text(
+        ":clauses: 62304:5.1.1\n\nPlan\n====\n\n" + text, "utf-8"
+    )
+    shown = project.verify("gaps", "--standard", "iec62304-b", "--json")
+    assert shown.exit_code == 1
+    data = json.loads(shown.stdout)
+    named = {c["number"]: c for c in data["standards"][0]["clauses"]}
+    assert named["5.1.1"]["documents"] == ["docs/plan.rst"]
+    assert "SRS-001" in named["5.2.2"]["items"]
+    assert "5.1.4" not in named, "5.1.4 is asked of class C alone"
+    assert data["pending"] == [
+        {"id": "SRS-004", "owner": "clinical affairs", "title": "Reach the clinical endpoint"}
+    ]
+    assert data["placeholders"][0]["owner"] == "clinical affairs"
+
+
+def test_export_gives_needs_json(project: Any) -> None:
+    data = json.loads(project.verify("export", "--format", "needs-json").stdout)
+    needs = data["versions"]["0.1.0"]["needs"]
+    assert needs["SRS-002"]["implements"] == ["RC-002"]
+
+
+def test_a_waived_finding_is_printed_and_does_not_fail(project: Any) -> None:
+    project.edit("risk/results/controls.json", '"detected": 300}}', '"detected": 299}}')
+    text = '[[waiver]]\nrule = "R8"\nitem = "RC-002"\nuntil = "0.2.0"\nreason = "known miss"\n'
+    project.path("design_history_file/waivers.toml").write_text(text, "utf-8")
+    project.commit()
+    project.pytest()
+    shown = project.verify("check")
+    assert shown.exit_code == 0, shown.output
+    assert "known miss" in shown.output
+
+
+def test_evidence_survives_xdist(project: Any) -> None:
+    pytest.importorskip("xdist")
+    before = json.loads(project.path("build/verification/results.json").read_text("utf-8"))
+    project.path("build/verification/results.json").unlink()
+    environment_run = project.pytest("-p", "xdist", "-n", "2")
+    assert environment_run.returncode == 0, environment_run.stdout + environment_run.stderr
+    after = json.loads(project.path("build/verification/results.json").read_text("utf-8"))
+
+    def essence(record: dict[str, Any]) -> list[tuple[str, Any, str]]:
+        return [(row["nodeid"], row["links"], row["outcome"]) for row in record["tests"]]
+
+    assert essence(after) == essence(before)
+
+
+def test_a_part_of_the_suite_adds_to_evidence_of_the_same_state(project: Any) -> None:
+    project.pytest("tests/test_guards.py::test_age_bounds")
+    assert project.verify("check").exit_code == 0
+    project.path("build/verification/results.json").unlink()
+    project.pytest("tests/test_guards.py::test_age_bounds")
+    assert "a part of the suite" in project.verify("check").output

@@ -1,0 +1,170 @@
+"""The documents of this repository: what they state, what they take from files, what they owe."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from verification import clauses, items, pipeline, verifies
+from verification.metric import MetricError, criterion, resolve
+from verification.repository import Repository
+from verification.submission import attachments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def text(name: str) -> str:
+    return " ".join((ROOT / name).read_text("utf-8").split())
+
+
+@pytest.fixture(scope="module")
+def found() -> items.Items:
+    pytest.importorskip("sphinx_needs")
+    return items.load(Repository(ROOT))
+
+
+def test_the_items_of_this_repository_read_without_complaint(found: items.Items) -> None:
+    assert found.findings == ()
+    assert sum(item.type == "req" for item in found.by_id.values()) >= 60
+    assert sum(item.type == "risk" for item in found.by_id.values()) >= 25
+    assert {name for name, places in found.places.items() if len(places) > 1} == set()
+
+
+@verifies("SRS-185")
+@pytest.mark.system
+def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
+    statement = (
+        "cxr_device is software that flags frontal chest radiographs of adults (22 years or older)"
+        " on which pneumonia is suspected, so that a radiologist can read them earlier; it neither"
+        " diagnoses nor marks regions, and every film is read by a radiologist."
+    )
+    ours = text("docs/instructions_for_use.rst")
+    assert statement in ours
+    assert statement in text("design_history_file/intended_use.rst")
+    assert statement in text("docs/submission/indications.rst")
+    assert "is not a normal film: pneumonia is not excluded" in ours
+    assert "History, examination, demographics, cultures" in ours
+    assert "At low prevalence most flags are false" in ours
+    release = ROOT / "cxr_device" / "release.toml"
+    if release.is_file():
+        label = tomllib.loads(release.read_text("utf-8"))["label"]
+        assert label["intended_use"] == statement
+
+
+@verifies("SRS-186")
+@pytest.mark.system
+def test_the_performance_chapter_takes_subgroups_and_numbers_from_results() -> None:
+    chapter = (ROOT / "docs" / "submission" / "performance.rst").read_text("utf-8")
+    assert "metric-table:: validation/results/subgroups.json#/subgroups" in chapter
+    assert "a printed limitation" in " ".join(chapter.split())
+    prose = re.sub(r"`[^`]*`|^\.\. .*$|:\w[\w-]*:.*$", "", chapter, flags=re.MULTILINE)
+    assert re.findall(r"\b0\.\d{2,}", prose) == [], "a performance number is typed by hand"
+
+
+@verifies("SRS-187")
+@pytest.mark.system
+def test_the_monitoring_plan_names_rates_limits_and_actions() -> None:
+    plan = text("docs/monitoring_plan.rst")
+    for rate in ("films flagged", "films refused", "Positive predictive value", "Failed self-test"):
+        assert rate in plan
+    labelling = next(a for a in attachments(ROOT) if "labelling" in a.file)
+    assert "docs/monitoring_plan" in labelling.documents
+
+
+@verifies("SRS-188")
+def test_every_dependency_is_locked_by_digest_at_the_version_of_the_soup_list(
+    found: items.Items,
+) -> None:
+    for name in ("base.txt", "dev.txt"):
+        lock = (ROOT / "requirements" / name).read_text("utf-8").replace("\\\n", " ")
+        entries = [line for line in lock.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+        assert entries
+        assert [line for line in entries if "--hash=sha256:" not in line] == []
+        locked = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", lock, re.MULTILINE))
+        for item in found.of("soup"):
+            package = item.get("package")
+            assert locked.get(package, item.get("version")) == item.get("version"), package
+
+
+def test_every_clause_of_every_map_is_addressed(found: items.Items) -> None:
+    for name in clauses.standards():
+        known = clauses.standard(name, ROOT, found)
+        assert [c.number for c in known.clauses if not c.met] == [], name
+
+
+def test_every_placeholder_has_an_owner() -> None:
+    places = clauses.placeholders(ROOT)
+    assert places
+    assert [p for p in places if not p.owner] == []
+
+
+def test_every_declared_stage_has_an_architecture_item(found: items.Items) -> None:
+    steps = pipeline.steps(ROOT, found)
+    assert [s.name for s in steps][:3] == ["intake", "guards", "decoding"]
+    chart = pipeline.dot(steps)
+    assert chart.index('"intake" -> "guards"') < chart.index('"calibration" -> "decision"')
+
+
+def test_a_stage_without_architecture_item_is_refused(found: items.Items) -> None:
+    known = {k: v for k, v in found.by_id.items() if k != "ARC-calibration"}
+    with pytest.raises(pipeline.PipelineError, match="calibration"):
+        pipeline.steps(ROOT, items.Items(known))
+
+
+def test_a_metric_is_found_or_named_as_missing(tmp_path: Path) -> None:
+    content = {"auc": {"estimate": 0.9, "rows": [1, 2]}}
+    (tmp_path / "r.json").write_text(json.dumps(content), "utf-8")
+    assert resolve(tmp_path, "r.json#/auc/estimate") == 0.9
+    assert resolve(tmp_path, "r.json#/auc/rows/1") == 2
+    for missing in ("r.json#/auc/lower", "r.json#/auc/rows/7", "none.json#/a"):
+        with pytest.raises(MetricError):
+            resolve(tmp_path, missing)
+
+
+@pytest.mark.parametrize(("value", "holds"), [(0.86, True), (0.8599, False), (float("nan"), False)])
+def test_a_criterion_holds_at_its_bound(value: float, *, holds: bool) -> None:
+    assert criterion("r.json#/auc >= 0.86").holds(value) is holds
+
+
+def test_a_criterion_without_number_is_refused() -> None:
+    for wrong in ("r.json#/auc", "r.json#/auc >= high", "auc >= 0.8"):
+        with pytest.raises(MetricError):
+            criterion(wrong)
+
+
+@pytest.mark.system
+def test_a_missing_number_stops_the_build(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    import subprocess  # noqa: PLC0415  # used here alone
+    import sys  # noqa: PLC0415
+
+    (tmp_path / "r.json").write_text('{"auc": {"estimate": 0.9, "lower": 0.8, "upper": 0.95}}')
+    (tmp_path / "conf.py").write_text(
+        'extensions = ["sphinx.ext.graphviz", "verification.documents"]'
+    )
+
+    def build(page: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "index.rst").write_text(f"T\n=\n\n{page}\n")
+        command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", ".", "out"]
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+        return subprocess.run(  # noqa: S603  # fixed command
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+        )
+
+    good = build(
+        "AUC :metric:`r.json#/auc/estimate .2f`.\n\n.. metric:: r.json#/auc\n   :label: AUC"
+    )
+    assert good.returncode == 0, good.stderr
+    shown = (tmp_path / "out" / "index.txt").read_text("utf-8")
+    assert "AUC 0.90" in shown
+    assert "0.900 [0.800, 0.950]" in shown
+    assert build(":metric:`r.json#/auc/n`").returncode != 0
+    assert build(".. metric:: r.json#/sensitivity").returncode != 0
+    assert build(".. placeholder:: readers").returncode != 0
+    absent = build(".. results:: none.json\n\n   .. metric:: none.json#/auc")
+    assert absent.returncode == 0, absent.stderr
+    assert "none.json is not in the repository" in (tmp_path / "out" / "index.txt").read_text(
+        "utf-8"
+    )
