@@ -37,7 +37,7 @@ def reference() -> Callable[[str], Any]:
     path = shared_data() / "statistics" / "expected.json"
     entries = json.loads(path.read_text("utf-8")) if path.exists() else None
 
-    def find(identifier: str) -> Any:  # noqa: ANN401 - whatever the reference program printed
+    def find(identifier: str) -> Any:
         if entries is None:
             pytest.skip(f"shared data absent: {path} (set CXR_SHARED_DATA)")
         return entries[identifier]["expected"]

@@ -80,7 +80,7 @@ def test_a_device_that_is_a_sixth_reader_counts_for_about_one() -> None:
 
 
 @pytest.mark.parametrize("reference", ["majority", "leave-one-out", "dawid-skene", "adjudicated"])
-def test_other_references_have_no_pair_and_say_so(reference: Any) -> None:  # noqa: ANN401
+def test_other_references_have_no_pair_and_say_so(reference: Any) -> None:
     score, votes = study()
     found = against_readers(
         score, votes, reference=reference, readers=NAMES, adjudicator="e", resamples=100

@@ -53,8 +53,8 @@ def test_every_number_matches_mrmcaov(  # noqa: PLR0913, PLR0917 - one row of th
     name: str,
     case: str,
     metric: mrmc.Metric | None,
-    readers: Any,  # noqa: ANN401 - "random" or "fixed"
-    cases: Any,  # noqa: ANN401
+    readers: Any,
+    cases: Any,
 ) -> None:
     expected = reference(f"mrmc.VanDyke.{name}")
     method = expected["cov_method"].lower()
@@ -237,7 +237,7 @@ def test_swapping_modalities_mirrors_and_relabelling_changes_nothing() -> None:
 def test_designs_are_refused_by_name() -> None:
     frame = roe_metz(np.random.default_rng(7), cases=40)
 
-    def run(rows: pd.DataFrame, **choice: Any) -> None:  # noqa: ANN401
+    def run(rows: pd.DataFrame, **choice: Any) -> None:
         options = {"covariance": "delong", "readers": "random", "cases": "random", **choice}
         mrmc.obuchowski_rockette(rows, **options)
 
