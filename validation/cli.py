@@ -98,6 +98,17 @@ def _thresholds(text: str) -> tuple[float, float]:
     return first, second
 
 
+def _workload(text: str | None) -> tuple[float, float, int] | None:
+    if text is None:
+        return None
+    try:
+        arrivals, minutes, readers = text.split(",")
+        return float(arrivals), float(minutes), int(readers)
+    except ValueError as error:
+        message = f"three numbers separated by commas, not '{text}'"
+        raise click.BadParameter(message, param_hint="--workload") from error
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(metadata.version("cxr-device"), prog_name="cxr-validate")
 def main() -> None:
@@ -128,6 +139,11 @@ def main() -> None:
     help="Interval of proportions (without --cluster).",
 )
 @click.option("--score", default="score", show_default=True, help="Score column.")
+@click.option(
+    "--workload",
+    metavar="ARRIVALS,MINUTES,READERS",
+    help="Also simulate the reading queue: films an hour, minutes a film, readers.",
+)
 @_BOOTSTRAP
 @_SEED
 @_LEVEL
@@ -142,6 +158,7 @@ def standalone(  # noqa: PLR0913 - the options of the verb
     prevalence: float | None,
     interval: str,
     score: str,
+    workload: str | None,
     bootstrap: int,
     seed: int,
     level: float,
@@ -157,7 +174,7 @@ def standalone(  # noqa: PLR0913 - the options of the verb
       cxr-validate standalone cases.csv --threshold 0.31 --cluster patient_id \\
         --subgroups view,sex --prevalence 0.05 --out study/
     """  # noqa: D301 - click reads the backspace
-    from validation import report, tables  # noqa: PLC0415
+    from validation import report, standalone_report, tables  # noqa: PLC0415
     from validation import standalone as verb  # noqa: PLC0415
 
     table = tables.read_cases(cases, scores=(score,), cluster=cluster, groups=_names(subgroups))
@@ -169,9 +186,14 @@ def standalone(  # noqa: PLR0913 - the options of the verb
         bootstrap=bootstrap,
         seed=seed,
         score=score,
+        workload=_workload(workload),
     )
     found = verb.study(table, options)
-    report.write(out, verb.results(table, found), verb.report(table, found, name=cases.name))
+    report.write(
+        out,
+        verb.results(table, found),
+        standalone_report.report(table, found, name=cases.name),
+    )
     for key in ("auc", "sensitivity", "specificity"):
         click.echo(f"{key:<12} {report.cell(found.measures[key])}")
     click.echo(f"report: {out / 'report.html'}")
@@ -429,6 +451,79 @@ def against_readers(  # noqa: PLR0913 - the options of the verb
     report.write(out, found.results, found.report)
     for key in ("device", "readers", "left_out_pair", "difference"):
         click.echo(f"{key:<14} {report.cell(readers_report.as_estimate(found.results[key]))}")
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("manifest", type=_FILE)
+@click.option(
+    "--scores", "cases", type=_FILE, required=True, help="CASES with the device's scores."
+)
+@_OUT
+@click.option(
+    "--key", default="case_id", show_default=True, help="Column of MANIFEST with the case_id."
+)
+@click.option("--features", metavar="A,B", help="Columns without anatomy; all suitable without it.")
+@click.option("--strata", metavar="A,B", help="Columns to stratify by; view and source if present.")
+@click.option("--images", type=_FILE, help="Folder of MANIFEST's `file` column: reads the films.")
+@click.option("--score", default="score", show_default=True, help="Score column of CASES.")
+@_CLUSTER
+@_SEED
+@_LEVEL
+@_refusing
+def shortcuts(  # noqa: PLR0913 - the options of the verb
+    *,
+    manifest: Path,
+    cases: Path,
+    out: Path,
+    key: str,
+    features: str | None,
+    strata: str | None,
+    images: Path | None,
+    score: str,
+    cluster: str | None,
+    seed: int,
+    level: float,
+) -> None:
+    """Audit for shortcuts: what features without anatomy score on the same cases.
+
+    \b
+    Example:
+      cxr-validate shortcuts manifest.csv --scores cases.parquet --key nih_name \\
+        --images nih/images --strata view,source --out shortcuts/
+    """  # noqa: D301 - click reads the backspace
+    from validation import report  # noqa: PLC0415
+    from validation import shortcuts as verb  # noqa: PLC0415
+    from validation.tables import read_cases, read_table  # noqa: PLC0415
+
+    table = read_cases(cases, scores=(score,), cluster=cluster)
+    frame, digest = read_table(manifest)
+    found = verb.audit(
+        table,
+        frame,
+        key=key,
+        features=_names(features),
+        strata=_names(strata),
+        folder=images,
+        score=score,
+        seed=seed,
+        level=level,
+    )
+    report.write(
+        out,
+        {
+            "schema": "cxr-validate/shortcuts/1",
+            "cases_sha256": table.sha256,
+            "manifest_sha256": digest,
+            "audit": found,
+        },
+        verb.report(found, name=f"{cases.name}, {manifest.name}"),
+    )
+    for one in found.strata:
+        click.echo(
+            f"{one.column}: {one.stratum:<16} device {report.cell(one.device)}, without anatomy "
+            f"{report.cell(one.without_anatomy)}"
+        )
     click.echo(f"report: {out / 'report.html'}")
 
 
