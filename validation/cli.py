@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, cast
 import click
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from validation.against_readers import Reference
     from validation.agreement import Weights
     from validation.mrmc import Effect
@@ -525,6 +527,82 @@ def shortcuts(  # noqa: PLR0913 - the options of the verb
             f"{report.cell(one.without_anatomy)}"
         )
     click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("cases", type=_FILE)
+@click.argument("reads", type=_FILE)
+@click.option("--threshold", type=_INSIDE, required=True, help="Operating point of the release.")
+@click.option("--weights", required=True, metavar="SHA256", help="Hash of the locked weights.")
+@click.option("--protocol", type=_FILE, required=True, help="protocol.toml")
+@click.option("--ledger", type=_FILE, required=True, help="Ledger of looks; one line is added.")
+@click.option("--by", required=True, help="Who looks.")
+@click.option("--purpose", required=True, help="What for.")
+@click.option(
+    "--on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date of the look; today without it.",
+)
+@_OUT
+@_refusing
+def study(  # noqa: PLR0913 - the options of the verb
+    *,
+    cases: Path,
+    reads: Path,
+    threshold: float,
+    weights: str,
+    protocol: Path,
+    ledger: Path,
+    by: str,
+    purpose: str,
+    on: "datetime | None",
+    out: Path,
+) -> None:
+    """Run the real study by its protocol, and write the look into the ledger first.
+
+    CASES is what `cxr-device dataset score` writes for the test split, with patient_id and the
+    subgroup columns; READS is the wide NIH all-findings reader file. A protocol that changed
+    since the last look is refused unless an amendment names the change.
+
+    \b
+    Example:
+      cxr-validate study cases.parquet nih_five_readers.csv --threshold 0.31 --weights 5f0c... \\
+        --protocol validation/protocol.toml --ledger validation/results/test_looks.jsonl \\
+        --by "A. Statistician" --purpose "validation of release 0.1.0" --out study/
+    """  # noqa: D301 - click reads the backspace
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from validation import protocol as rules  # noqa: PLC0415
+    from validation import readers_tables, report, tables  # noqa: PLC0415
+    from validation import study as verb  # noqa: PLC0415
+
+    plan_of_study = rules.load_protocol(protocol)
+    cluster = str(plan_of_study.section("population")["cluster"])
+    table = tables.read_cases(cases, cluster=cluster)  # a bad table is no look
+    readers_tables.joined_votes(table, readers_tables.reads_from_findings(reads), name=reads.name)
+    looks = rules.append_look(
+        ledger,
+        on=(on or datetime.now(UTC)).date(),
+        by=by,
+        purpose=purpose,
+        protocol=plan_of_study,
+        weights_sha256=weights,
+        cases_sha256=table.sha256,
+    )
+    found = verb.run(
+        verb.StudyInputs(
+            cases=cases,
+            reads=reads,
+            threshold=threshold,
+            protocol=plan_of_study,
+            looks=looks,
+            weights_sha256=weights,
+        ),
+        out,
+    )
+    click.echo(report.software())
+    click.echo(str(found["consequence"]))
+    click.echo(f"report: {out / 'summary' / 'report.html'}")
 
 
 @main.group()
