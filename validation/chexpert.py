@@ -137,8 +137,8 @@ def run(folder: Path, out: Path) -> None:
                 title="Models beside readers",
                 text=(
                     (
-                        "Not the device: ten published models, combined by mean rank without choosing "
-                        "among them. Each reader is measured on panels he did not sit on."
+                        "Not the device: ten published models, combined by mean rank, none chosen "
+                        "over another. Each reader is measured on panels he did not sit on."
                     ),
                     (
                         "What this does not show: performance of cxr_device, of any threshold, on "

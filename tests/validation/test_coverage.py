@@ -22,7 +22,7 @@ def covers(found: Estimate, truth: float) -> bool:
 def within(share: float, runs: int, *, low: float, high: float) -> bool:
     """Return whether a coverage agrees with [low, high] up to three Monte-Carlo errors."""
     error = 3.0 * (0.05 * 0.95 / runs) ** 0.5
-    return low - error <= share <= high + error
+    return bool(low - error <= share <= high + error)
 
 
 @pytest.mark.parametrize("n", [20, 200, 2000])
