@@ -156,7 +156,8 @@ def dataset() -> None:
 @click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="cases.parquet or .csv")
 @click.option("--split", help="Only the manifest's rows of this split, e.g. test.")
-def dataset_score(manifest: Path, out: Path, split: str | None) -> None:
+@click.option("--within-label", is_flag=True, help="Leave out ages and views outside the label.")
+def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bool) -> None:  # noqa: FBT001
     """Score the PNG, JPEG or DICOM films that a MANIFEST names, for `cxr-validate`.
 
     The manifest is CSV with a column `file` (below images/ beside it); its other columns are kept.
@@ -165,7 +166,7 @@ def dataset_score(manifest: Path, out: Path, split: str | None) -> None:
 
     device = _load(profile="triage", where="auto")
     try:
-        scored = score_manifest(manifest, device, split=split)
+        scored = score_manifest(manifest, device, split=split, within_label=within_label)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     for line in scored.left_out:

@@ -1,12 +1,13 @@
 """The device beside radiologists on the same cases, and how many of them it counts for.
 
-On each reference (a panel's majority) the device, each reader left out, and the readers left out
-together (by the count of their votes) are measured; the means over references are compared on one
+On each reference (a panel's majority) the device, each reader left out, and each two readers left
+out (by the count of their votes) are measured; the means over references are compared on one
 bootstrap of patients.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, Literal
 
 import numpy as np
@@ -299,8 +300,10 @@ def against_readers(  # noqa: PLR0913 - the two tables, the reference, the proto
         for j in one.left_out:
             by_reader.setdefault(j, []).append((index, auc(one.truth, table[:, j])))
         apart = not set(one.left_out) & set(one.members)
-        if apart and len(one.left_out) > 1:
-            pairs.append(auc(one.truth, table[:, list(one.left_out)].sum(axis=1)))
+        if apart:
+            pairs += [
+                auc(one.truth, table[:, a] + table[:, b]) for a, b in combinations(one.left_out, 2)
+            ]
     device = _mean(device_by_set)
     single = _mean([d for rows in by_reader.values() for _, d in rows])
     how = f"mean AUC over {len(sets)} reference(s), bootstrap of patients"

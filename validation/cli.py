@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, cast
 import click
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from validation.against_readers import Reference
     from validation.agreement import Weights
     from validation.mrmc import Effect
@@ -98,6 +100,17 @@ def _thresholds(text: str) -> tuple[float, float]:
     return first, second
 
 
+def _workload(text: str | None) -> tuple[float, float, int] | None:
+    if text is None:
+        return None
+    try:
+        arrivals, minutes, readers = text.split(",")
+        return float(arrivals), float(minutes), int(readers)
+    except ValueError as error:
+        message = f"three numbers separated by commas, not '{text}'"
+        raise click.BadParameter(message, param_hint="--workload") from error
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(metadata.version("cxr-device"), prog_name="cxr-validate")
 def main() -> None:
@@ -128,6 +141,11 @@ def main() -> None:
     help="Interval of proportions (without --cluster).",
 )
 @click.option("--score", default="score", show_default=True, help="Score column.")
+@click.option(
+    "--workload",
+    metavar="ARRIVALS,MINUTES,READERS",
+    help="Also simulate the reading queue: films an hour, minutes a film, readers.",
+)
 @_BOOTSTRAP
 @_SEED
 @_LEVEL
@@ -142,6 +160,7 @@ def standalone(  # noqa: PLR0913 - the options of the verb
     prevalence: float | None,
     interval: str,
     score: str,
+    workload: str | None,
     bootstrap: int,
     seed: int,
     level: float,
@@ -157,7 +176,7 @@ def standalone(  # noqa: PLR0913 - the options of the verb
       cxr-validate standalone cases.csv --threshold 0.31 --cluster patient_id \\
         --subgroups view,sex --prevalence 0.05 --out study/
     """  # noqa: D301 - click reads the backspace
-    from validation import report, tables  # noqa: PLC0415
+    from validation import report, standalone_report, tables  # noqa: PLC0415
     from validation import standalone as verb  # noqa: PLC0415
 
     table = tables.read_cases(cases, scores=(score,), cluster=cluster, groups=_names(subgroups))
@@ -169,9 +188,14 @@ def standalone(  # noqa: PLR0913 - the options of the verb
         bootstrap=bootstrap,
         seed=seed,
         score=score,
+        workload=_workload(workload),
     )
     found = verb.study(table, options)
-    report.write(out, verb.results(table, found), verb.report(table, found, name=cases.name))
+    report.write(
+        out,
+        verb.results(table, found),
+        standalone_report.report(table, found, name=cases.name),
+    )
     for key in ("auc", "sensitivity", "specificity"):
         click.echo(f"{key:<12} {report.cell(found.measures[key])}")
     click.echo(f"report: {out / 'report.html'}")
@@ -430,6 +454,155 @@ def against_readers(  # noqa: PLR0913 - the options of the verb
     for key in ("device", "readers", "left_out_pair", "difference"):
         click.echo(f"{key:<14} {report.cell(readers_report.as_estimate(found.results[key]))}")
     click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("manifest", type=_FILE)
+@click.option(
+    "--scores", "cases", type=_FILE, required=True, help="CASES with the device's scores."
+)
+@_OUT
+@click.option(
+    "--key", default="case_id", show_default=True, help="Column of MANIFEST with the case_id."
+)
+@click.option("--features", metavar="A,B", help="Columns without anatomy; all suitable without it.")
+@click.option("--strata", metavar="A,B", help="Columns to stratify by; view and source if present.")
+@click.option("--images", type=_FILE, help="Folder of MANIFEST's `file` column: reads the films.")
+@click.option("--score", default="score", show_default=True, help="Score column of CASES.")
+@_CLUSTER
+@_SEED
+@_LEVEL
+@_refusing
+def shortcuts(  # noqa: PLR0913 - the options of the verb
+    *,
+    manifest: Path,
+    cases: Path,
+    out: Path,
+    key: str,
+    features: str | None,
+    strata: str | None,
+    images: Path | None,
+    score: str,
+    cluster: str | None,
+    seed: int,
+    level: float,
+) -> None:
+    """Audit for shortcuts: what features without anatomy score on the same cases.
+
+    \b
+    Example:
+      cxr-validate shortcuts manifest.csv --scores cases.parquet --key nih_name \\
+        --images nih/images --strata view,source --out shortcuts/
+    """  # noqa: D301 - click reads the backspace
+    from validation import report  # noqa: PLC0415
+    from validation import shortcuts as verb  # noqa: PLC0415
+    from validation.tables import read_cases, read_table  # noqa: PLC0415
+
+    table = read_cases(cases, scores=(score,), cluster=cluster)
+    frame, digest = read_table(manifest)
+    found = verb.audit(
+        table,
+        frame,
+        key=key,
+        features=_names(features),
+        strata=_names(strata),
+        folder=images,
+        score=score,
+        seed=seed,
+        level=level,
+    )
+    report.write(
+        out,
+        {
+            "schema": "cxr-validate/shortcuts/1",
+            "cases_sha256": table.sha256,
+            "manifest_sha256": digest,
+            "audit": found,
+        },
+        verb.report(found, name=f"{cases.name}, {manifest.name}"),
+    )
+    for one in found.strata:
+        click.echo(
+            f"{one.column}: {one.stratum:<16} device {report.cell(one.device)}, without anatomy "
+            f"{report.cell(one.without_anatomy)}"
+        )
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("cases", type=_FILE)
+@click.argument("reads", type=_FILE)
+@click.option("--threshold", type=_INSIDE, required=True, help="Operating point of the release.")
+@click.option("--weights", required=True, metavar="SHA256", help="Hash of the locked weights.")
+@click.option("--protocol", type=_FILE, required=True, help="protocol.toml")
+@click.option("--ledger", type=_FILE, required=True, help="Ledger of looks; one line is added.")
+@click.option("--by", required=True, help="Who looks.")
+@click.option("--purpose", required=True, help="What for.")
+@click.option(
+    "--on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date of the look; today without it.",
+)
+@_OUT
+@_refusing
+def study(  # noqa: PLR0913 - the options of the verb
+    *,
+    cases: Path,
+    reads: Path,
+    threshold: float,
+    weights: str,
+    protocol: Path,
+    ledger: Path,
+    by: str,
+    purpose: str,
+    on: "datetime | None",
+    out: Path,
+) -> None:
+    """Run the real study by its protocol, and write the look into the ledger first.
+
+    CASES is what `cxr-device dataset score` writes for the test split, with patient_id and the
+    subgroup columns; READS is the wide NIH all-findings reader file. A protocol that changed
+    since the last look is refused unless an amendment names the change.
+
+    \b
+    Example:
+      cxr-validate study cases.parquet nih_five_readers.csv --threshold 0.31 --weights 5f0c... \\
+        --protocol validation/protocol.toml --ledger validation/results/test_looks.jsonl \\
+        --by "A. Statistician" --purpose "validation of release 0.1.0" --out study/
+    """  # noqa: D301 - click reads the backspace
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from validation import protocol as rules  # noqa: PLC0415
+    from validation import readers_tables, report, tables  # noqa: PLC0415
+    from validation import study as verb  # noqa: PLC0415
+
+    plan_of_study = rules.load_protocol(protocol)
+    cluster = str(plan_of_study.section("population")["cluster"])
+    table = tables.read_cases(cases, cluster=cluster)  # a bad table is no look
+    readers_tables.joined_votes(table, readers_tables.reads_from_findings(reads), name=reads.name)
+    looks = rules.append_look(
+        ledger,
+        on=(on or datetime.now(UTC)).date(),
+        by=by,
+        purpose=purpose,
+        protocol=plan_of_study,
+        weights_sha256=weights,
+        cases_sha256=table.sha256,
+    )
+    found = verb.run(
+        verb.StudyInputs(
+            cases=cases,
+            reads=reads,
+            threshold=threshold,
+            protocol=plan_of_study,
+            looks=looks,
+            weights_sha256=weights,
+        ),
+        out,
+    )
+    click.echo(report.software())
+    click.echo(str(found["consequence"]))
+    click.echo(f"report: {out / 'summary' / 'report.html'}")
 
 
 @main.group()

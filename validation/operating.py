@@ -7,7 +7,7 @@ bootstrap of cases or patients on presorted counts, so a resample needs no sort.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,8 @@ class Presorted:
         self._ordered_positive = self.positive[self.order]
         self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
         self._tied = self._ends.size < self.n
+        self._at_positive = np.flatnonzero(self._ordered_positive)
+        self._is_negative = (~self._ordered_positive).astype(np.int32)
         self.threshold = ordered[self._ends]
 
     @property
@@ -92,6 +94,15 @@ class Presorted:
 
     def auc(self, counts: Counts) -> float:
         """Return the area under the weighted curve, exact in integers up to one division."""
+        if not self._tied:  # only the positives' places matter
+            weights = cast("NDArray[np.int64]", counts)[self.order]  # integers of any width
+            seen = np.cumsum(weights * self._is_negative, dtype=np.int64)
+            own = weights[self._at_positive].astype(np.int64)
+            positives, negatives = int(own.sum()), int(seen[-1])
+            if positives == 0 or negatives == 0:
+                return float("nan")
+            below = int(np.dot(own, negatives - seen[self._at_positive]))
+            return below / (positives * negatives)
         true, false = self.cumulative(counts)
         positives, negatives = int(true[-1]), int(false[-1])
         if positives == 0 or negatives == 0:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 from scipy import optimize, stats
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from validation.errors import ArgumentError
 from validation.estimate import Estimate, check_level, undefined
@@ -19,6 +19,7 @@ __all__ = [
     "METHODS",
     "GoalTest",
     "Method",
+    "difference_independent",
     "lower_bound",
     "performance_goal",
     "performance_goals",
@@ -182,6 +183,88 @@ def performance_goals(tests: dict[str, GoalTest]) -> bool:
     if not tests:
         raise ArgumentError(argument="tests", found="none", accepted="at least one goal")
     return all(test.met for test in tests.values())
+
+
+def difference_independent(
+    first: tuple[int, int],
+    second: tuple[int, int],
+    *,
+    method: Literal["newcombe", "miettinen-nurminen", "mee"] = "newcombe",
+    level: float = 0.95,
+) -> Estimate:
+    """Estimate the difference of two proportions on different cases.
+
+    Parameters
+    ----------
+    first, second : (int, int)
+        Successes and trials.
+    method : {"newcombe", "miettinen-nurminen", "mee"}
+        Hybrid of Wilson limits; score interval with and without the n / (n - 1) correction.
+    level : float
+
+    References
+    ----------
+    .. [1] Newcombe, Statistics in Medicine 1998;17:873-890.
+    .. [2] Miettinen and Nurminen, Statistics in Medicine 1985;4:213-226.
+    """
+    (k1, n1), (k2, n2) = _counts(*first), _counts(*second)
+    check_level(level)
+    name = f"independent difference, {method}"
+    if n1 == 0 or n2 == 0:
+        return undefined("no cases in one sample", level=level, method=name, n=n1 + n2)
+    if method == "newcombe":
+        low, high = confint_proportions_2indep(
+            k1, n1, k2, n2, method="newcomb", compare="diff", alpha=1.0 - level
+        )
+        lower, upper = float(low), float(high)
+    else:
+        inflate = (n1 + n2) / (n1 + n2 - 1.0) if method == "miettinen-nurminen" else 1.0
+        lower, upper = _score_limits((k1, n1), (k2, n2), inflate, level)
+    return Estimate(
+        estimate=k1 / n1 - k2 / n2,
+        lower=lower,
+        upper=upper,
+        level=level,
+        method=name,
+        n=n1 + n2,
+    )
+
+
+def _score_limits(
+    first: tuple[int, int], second: tuple[int, int], inflate: float, level: float
+) -> tuple[float, float]:
+    """Invert the score test of a difference; restricted maximum likelihood by the cubic's root.
+
+    Written here: statsmodels 0.15 misses these limits by 6e-3 on 56/70 against 48/80.
+    """
+    (k1, n1), (k2, n2) = first, second
+    total, seen = n1 + n2, k1 + k2
+    difference = k1 / n1 - k2 / n2
+    z = float(stats.norm.isf((1.0 - level) / 2.0))
+
+    def score(delta: float) -> float:
+        quadratic = (n1 + 2.0 * n2) * delta - total - seen
+        linear = (n2 * delta - total - 2.0 * k2) * delta + seen
+        shift = quadratic / (3.0 * total)
+        c = (
+            shift**3
+            - linear * quadratic / (6.0 * total**2)
+            + k2 * delta * (1.0 - delta) / (2.0 * total)
+        )
+        b = float(np.copysign(np.sqrt(max(shift**2 - linear / (3.0 * total), 0.0)), c))
+        angle = (np.pi + np.arccos(np.clip(c / b**3, -1.0, 1.0) if b else 0.0)) / 3.0
+        p2 = min(max(2.0 * b * float(np.cos(angle)) - shift, 0.0), 1.0)
+        p1 = min(max(p2 + delta, 0.0), 1.0)
+        variance = inflate * (p1 * (1.0 - p1) / n1 + p2 * (1.0 - p2) / n2)
+        return (difference - delta) / max(variance, 1e-300) ** 0.5
+
+    edge = 1.0 - 1e-12
+    lower, upper = -1.0, 1.0
+    if difference > -edge:
+        lower = float(optimize.brentq(lambda d: score(d) - z, -edge, difference, xtol=1e-13))
+    if difference < edge:
+        upper = float(optimize.brentq(lambda d: score(d) + z, difference, edge, xtol=1e-13))
+    return lower, upper
 
 
 def _counts(k: int, n: int) -> tuple[int, int]:

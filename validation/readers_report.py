@@ -253,8 +253,8 @@ def _report(
             f"{found.reference}, {found.n_references} in all. {found.caution}"
         ),
         (
-            f"{found.readers_below_curve} of {len(found.each)} readers lie below the "
-            "device's curve on most of the references that measure them."
+            f"{found.readers_below_curve} of {len(found.each)} readers lie below the device's "
+            "curve on most of the references that measure them."
         ),
     ]
     if found.margin is not None:

@@ -34,11 +34,13 @@ line-height:1.15}.suspected{color:var(--red)}.not_suspected{color:var(--green)}
 .bar u{position:absolute;top:-5px;width:2px;height:22px;background:var(--ink)}
 .bar span{position:absolute;top:18px;transform:translateX(-50%);font-size:12px;color:var(--dim);
 white-space:nowrap}
-section>.use{margin:18px 0 8px}.row{display:flex;flex-wrap:wrap;gap:5px;margin:0;padding:0;list-style:none}
+section>.use{margin:18px 0 8px}
+.row{display:flex;flex-wrap:wrap;gap:5px;margin:0;padding:0;list-style:none}
 .row li{font:12px/1 ui-monospace,monospace;padding:6px 8px;border-radius:5px;color:#fff}
 li.pass{background:var(--green)}li.warn{background:var(--amber)}li.reject{background:var(--red)}
 li.not_run{background:var(--grey)}table{border-collapse:collapse;width:100%;font-size:13px}
-td:first-child code,td.o{white-space:nowrap}th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top;
+td:first-child code,td.o{white-space:nowrap}
+th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}th{color:var(--dim);font-weight:600}td.o{font-weight:600}
 tr.pass .o{color:var(--green)}tr.warn .o{color:var(--amber)}tr.reject .o{color:var(--red)}
 tr.not_run{color:var(--dim)}code{font:12px ui-monospace,monospace;overflow-wrap:anywhere}

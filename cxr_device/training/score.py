@@ -35,7 +35,9 @@ class Scored:
     """One line for each film without a score: which, and why."""
 
 
-def score_manifest(manifest: Path, device: Device, *, split: str | None = None) -> Scored:
+def score_manifest(
+    manifest: Path, device: Device, *, split: str | None = None, within_label: bool = False
+) -> Scored:
     """Score every film of a manifest, in its order.
 
     Parameters
@@ -46,6 +48,8 @@ def score_manifest(manifest: Path, device: Device, *, split: str | None = None) 
         they stand.
     split : str, optional
         Only the rows of this `split`.
+    within_label : bool
+        Leave out films whose age or view lies outside the label; each is named.
 
     Returns
     -------
@@ -68,7 +72,10 @@ def score_manifest(manifest: Path, device: Device, *, split: str | None = None) 
         message = f"{manifest}: no rows" + (f" of split {split}" if split else "")
         raise ValueError(message)
     films = films.reset_index(drop=True)
-    scores, left_out, guards = [], [], []
+    scores, guards = [], []
+    left_out: list[str] = []
+    if within_label:
+        films = _within_label(films, device, left_out)
     for name in films["file"]:
         path = manifest.parent / "images" / str(name)
         found = _score(path if path.exists() else manifest.parent / str(name), device)
@@ -79,6 +86,16 @@ def score_manifest(manifest: Path, device: Device, *, split: str | None = None) 
     films["score"], films["guards"] = np.array(scores, dtype=np.float64), guards
     kept = films[films["score"].notna()].reset_index(drop=True)
     return Scored(table=_cases(kept, device), left_out=tuple(left_out))
+
+
+def _within_label(films: pd.DataFrame, device: Device, left_out: list[str]) -> pd.DataFrame:
+    """Keep films of adults in a frontal view; name the others in `left_out`."""
+    label = device.release.label
+    adult = films["age"].between(label.min_age_years, label.max_age_years)
+    frontal = films["view"].isin(("PA", "AP"))
+    left_out += [f"{name}: AGE" for name in films.loc[~adult, "file"]]
+    left_out += [f"{name}: VIEW" for name in films.loc[adult & ~frontal, "file"]]
+    return films[adult & frontal].reset_index(drop=True)
 
 
 def _score(path: Path, device: Device) -> float | str:

@@ -1,7 +1,7 @@
 """Proportions: expected values from R (expected.json), from scipy, from papers."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from scipy import stats
@@ -10,6 +10,7 @@ from validation.errors import ArgumentError
 from validation.proportions import (
     METHODS,
     Method,
+    difference_independent,
     lower_bound,
     performance_goal,
     performance_goals,
@@ -108,3 +109,20 @@ def test_several_goals_are_met_only_together() -> None:
     assert not performance_goals({"sensitivity": high, "specificity": low})
     with pytest.raises(ArgumentError):
         performance_goals({})
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("miettinen_nurminen", "miettinen-nurminen"), ("mee_score", "mee"),
+     ("newcombe_hybrid", "newcombe")],
+)  # fmt: skip
+def test_independent_difference_matches_ratesci(
+    reference: Callable[[str], Any],
+    name: str,
+    method: Literal["newcombe", "miettinen-nurminen", "mee"],
+) -> None:
+    expected = reference(f"diff_indep.{name}.56_70_48_80")
+    found = difference_independent((56, 70), (48, 80), method=method)
+    assert (found.lower, found.estimate, found.upper) == pytest.approx(
+        tuple(expected[:3]), abs=1e-6
+    )

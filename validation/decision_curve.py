@@ -1,0 +1,85 @@
+"""Net benefit of acting on the score, at each threshold of concern."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from validation.bootstrap import Resampling, percentile_limits, replicate
+from validation.errors import ArgumentError
+from validation.estimate import Estimate
+from validation.roc import check_truth
+
+__all__ = ["NetBenefit", "decision_curve"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetBenefit:
+    """Net benefit at one threshold probability: of the score, of flagging all (none gives 0)."""
+
+    threshold: float
+    score: Estimate
+    flag_all: float
+
+
+def decision_curve(
+    truth: ArrayLike,
+    probability: ArrayLike,
+    *,
+    thresholds: ArrayLike,
+    resampling: Resampling | None = None,
+    level: float = 0.95,
+) -> tuple[NetBenefit, ...]:
+    """Estimate the decision curve: true positives minus false ones weighed by the odds, per case.
+
+    Parameters
+    ----------
+    truth : array_like of 0/1, shape (n,)
+    probability : array_like of float, shape (n,)
+        In [0, 1]; the curve means something only where it is calibrated.
+    thresholds : array_like of float
+        Probabilities at which a reader would want the film first, inside (0, 1).
+    resampling : Resampling, optional
+    level : float
+
+    References
+    ----------
+    .. [1] Vickers and Elkin, Medical Decision Making 2006;26:565-574.
+    """
+    positive = check_truth(truth)
+    p = np.asarray(probability, dtype=np.float64)
+    cuts = np.asarray(thresholds, dtype=np.float64)
+    if not ((cuts > 0.0) & (cuts < 1.0)).all():
+        raise ArgumentError(argument="thresholds", found=cuts.tolist(), accepted="inside (0, 1)")
+    odds = cuts / (1.0 - cuts)
+    flagged = p[:, None] >= cuts
+    gain = flagged * np.where(positive[:, None], 1.0, -odds)
+
+    def benefit(counts: NDArray[np.generic]) -> Floats:
+        return np.asarray(counts @ gain / counts.sum())
+
+    plan = resampling or Resampling(resamples=1000)
+    value = benefit(np.ones(positive.size))
+    draws = replicate(benefit, positive.size, plan)
+    share = float(positive.mean())
+    found = []
+    for index, cut in enumerate(cuts.tolist()):
+        lower, upper = percentile_limits(draws[:, index], level=level)
+        found.append(
+            NetBenefit(
+                threshold=cut,
+                score=Estimate(
+                    estimate=float(value[index]),
+                    lower=lower,
+                    upper=upper,
+                    level=level,
+                    method="net benefit, bootstrap percentile",
+                    n=positive.size,
+                    seed=plan.seed,
+                ),
+                flag_all=share - (1.0 - share) * cut / (1.0 - cut),
+            )
+        )
+    return tuple(found)
