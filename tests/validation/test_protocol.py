@@ -90,7 +90,7 @@ def test_an_incomplete_protocol_is_refused(copy: Path, tmp_path: Path) -> None:
         load_protocol(tmp_path / "absent.toml")
 
 
-def wide_reads(path: Path, votes: Any, names: list[str]) -> Path:  # noqa: ANN401
+def wide_reads(path: Path, votes: Any, names: list[str]) -> Path:
     rows = [
         {
             "Image ID": name,
