@@ -50,8 +50,9 @@ class ReaderPoint:
     """One reader on the references that he did not make (or on the one that all made).
 
     `below_curve` is the share of references on which the reader's point lies below the device's
-    curve: its sensitivity under the device's at the same specificity. `difference` is device
-    minus reader in AUC, on the same references and the same bootstrap.
+    curve: its sensitivity under the device's at the same specificity; `sensitivity_difference` is
+    device minus reader there. `difference` is device minus reader in AUC: a reader's AUC is that
+    of one point, (sensitivity + specificity) / 2. Same references, same bootstrap.
     """
 
     reader: str
@@ -59,6 +60,7 @@ class ReaderPoint:
     sensitivity: float
     specificity: float
     device_sensitivity_there: float
+    sensitivity_difference: Estimate
     below_curve: float
     difference: Estimate
     references: int
@@ -326,6 +328,7 @@ def against_readers(  # noqa: PLR0913 - the two tables, the reference, the proto
             sets,
             values,
             table[:, j],
+            weights=weights,
             how=how,
             plan=plan,
         )
@@ -400,20 +403,21 @@ def _point(  # noqa: PLR0913, PLR0917 - one reader's row of the table
     score: Floats,
     vote: NDArray[np.int64],
     *,
+    weights: NDArray[np.generic],
     how: str,
     plan: _Plan,
 ) -> ReaderPoint:
     sens, spec, there, below = [], [], [], []
+    gaps: list[_Draws] = []
     for index, _ in rows:
         truth = sets[index].truth
         table = Confusion.of(truth.astype(np.int64), vote == 1)
         sens.append(table.tp / table.positives)
         spec.append(table.tn / table.negatives)
-        curve = Presorted(truth, score).curve(np.ones(truth.size, dtype=np.int64))
-        if curve is None:
-            raise ArgumentError(argument="reference", found="one class only", accepted="both")
-        there.append(float(np.interp(1.0 - spec[-1], curve[0], curve[1])))
-        below.append(sens[-1] < there[-1])
+        gap = _sensitivity_gaps(weights, truth, score, vote == 1)
+        gaps.append(_Draws(float(gap[0]), gap[1:]))
+        there.append(sens[-1] + gaps[-1].value)
+        below.append(gaps[-1].value > 0.0)
     own = _mean([d for _, d in rows])
     same = _mean([device[index] for index, _ in rows])
     return ReaderPoint(
@@ -422,10 +426,33 @@ def _point(  # noqa: PLR0913, PLR0917 - one reader's row of the table
         sensitivity=float(np.mean(sens)),
         specificity=float(np.mean(spec)),
         device_sensitivity_there=float(np.mean(there)),
+        sensitivity_difference=_mean(gaps).estimate(
+            f"sensitivity at the reader's specificity, {how}", plan
+        ),
         below_curve=float(np.mean(below)),
         difference=same.minus(own).estimate(f"difference of {how}", plan),
         references=len(rows),
     )
+
+
+def _sensitivity_gaps(
+    weights: NDArray[np.generic],
+    truth: NDArray[np.bool_],
+    score: Floats,
+    marks: NDArray[np.bool_],
+) -> Floats:
+    """Return, for each row of weights, device minus reader in sensitivity at his specificity."""
+    cases = Presorted(truth, score)
+    w = np.asarray(weights, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sens = (w @ (truth & marks)) / (w @ truth)
+        fpr = (w @ (~truth & marks)) / (w @ ~truth)
+    found = np.full(sens.size, np.nan)
+    for row, counts in enumerate(weights):
+        curve = cases.curve(counts)
+        if curve is not None:
+            found[row] = np.interp(fpr[row], curve[0], curve[1]) - sens[row]
+    return found
 
 
 def _shares(

@@ -4,13 +4,14 @@ Exit code 0 when the study was computed, 2 for a bad table or wrong usage; then 
 written. Statistics are imported by the verb that needs them, so `--help` is fast.
 """
 
-import functools
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, cast
+from typing import TYPE_CHECKING, cast
 
 import click
+
+from validation.cli_options import FILE, INSIDE, MARGIN, refusing
+from validation.cli_plan import plan
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,37 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-P = ParamSpec("P")
-
-
-class _Refused(click.ClickException):
-    """A bad table or argument: the message alone, exit code 2."""
-
-    exit_code = 2
-
-
-def _refusing(verb: Callable[P, None]) -> Callable[P, None]:
-    """Turn the package's errors into exit code 2."""
-
-    @functools.wraps(verb)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        from validation.errors import ValidationError  # noqa: PLC0415
-
-        try:
-            verb(*args, **kwargs)
-        except ValidationError as error:
-            raise _Refused(str(error)) from error
-
-    return run
-
-
-_FILE = click.Path(path_type=Path)
-_INSIDE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
 _OUT = click.option(
-    "--out", type=_FILE, required=True, help="Folder for results.json, report.html, figures."
+    "--out", type=FILE, required=True, help="Folder for results.json, report.html, figures."
 )
 _LEVEL = click.option(
-    "--level", type=_INSIDE, default=0.95, show_default=True, help="Level of two-sided intervals."
+    "--level", type=INSIDE, default=0.95, show_default=True, help="Level of two-sided intervals."
 )
 _SEED = click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
 _BOOTSTRAP = click.option(
@@ -68,11 +43,6 @@ _CLUSTER = click.option(
     metavar="COLUMN",
     help="Column that names the patient: intervals between patients (Obuchowski 1997 for AUC, "
     "ratio estimator for proportions).",
-)
-_MARGIN = click.option(
-    "--margin",
-    type=_INSIDE,
-    help="Non-inferiority margin, fixed beforehand in the protocol.",
 )
 
 
@@ -125,14 +95,14 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("cases", type=_FILE)
+@click.argument("cases", type=FILE)
 @click.option(
-    "--threshold", type=_INSIDE, required=True, help="Locked operating point; a tie is flagged."
+    "--threshold", type=INSIDE, required=True, help="Locked operating point; a tie is flagged."
 )
 @_OUT
 @_CLUSTER
 @click.option("--subgroups", metavar="A,B", help="Subgroup columns, separated by commas.")
-@click.option("--prevalence", type=_INSIDE, help="Also PPV and NPV at this prevalence.")
+@click.option("--prevalence", type=INSIDE, help="Also PPV and NPV at this prevalence.")
 @click.option(
     "--interval",
     type=click.Choice(["clopper-pearson", "wilson", "jeffreys", "agresti-coull"]),
@@ -149,7 +119,7 @@ def main() -> None:
 @_BOOTSTRAP
 @_SEED
 @_LEVEL
-@_refusing
+@refusing
 def standalone(  # noqa: PLR0913 - the options of the verb
     *,
     cases: Path,
@@ -202,14 +172,14 @@ def standalone(  # noqa: PLR0913 - the options of the verb
 
 
 @main.command()
-@click.argument("cases", type=_FILE)
+@click.argument("cases", type=FILE)
 @click.option("--scores", metavar="A,B", required=True, help="The two score columns.")
 @click.option("--thresholds", metavar="TA,TB", required=True, help="Their locked thresholds.")
 @_OUT
 @_CLUSTER
-@_MARGIN
+@MARGIN
 @_LEVEL
-@_refusing
+@refusing
 def compare(  # noqa: PLR0913 - the options of the verb
     *,
     cases: Path,
@@ -244,7 +214,7 @@ def compare(  # noqa: PLR0913 - the options of the verb
 
 
 @main.command()
-@click.argument("reads", type=_FILE)
+@click.argument("reads", type=FILE)
 @_OUT
 @click.option(
     "--covariance",
@@ -280,11 +250,11 @@ def compare(  # noqa: PLR0913 - the options of the verb
 @click.option(
     "--cluster", metavar="COLUMN", help="Column that names the patient of a case (Obuchowski 1997)."
 )
-@_MARGIN
+@MARGIN
 @_BOOTSTRAP
 @_SEED
 @_LEVEL
-@_refusing
+@refusing
 def mrmc(  # noqa: PLR0913 - the options of the verb
     *,
     reads: Path,
@@ -337,7 +307,7 @@ def mrmc(  # noqa: PLR0913 - the options of the verb
 
 
 @main.command()
-@click.argument("ratings", type=_FILE)
+@click.argument("ratings", type=FILE)
 @click.option(
     "--weights",
     type=click.Choice(["unweighted", "linear", "quadratic"]),
@@ -347,7 +317,7 @@ def mrmc(  # noqa: PLR0913 - the options of the verb
 )
 @_OUT
 @_LEVEL
-@_refusing
+@refusing
 def agreement(*, ratings: Path, weights: str, out: Path, level: float) -> None:
     """Measure the agreement between readers.
 
@@ -372,8 +342,8 @@ def agreement(*, ratings: Path, weights: str, out: Path, level: float) -> None:
 
 
 @main.command("against-readers")
-@click.argument("cases", type=_FILE)
-@click.argument("reads", type=_FILE)
+@click.argument("cases", type=FILE)
+@click.argument("reads", type=FILE)
 @click.option(
     "--reference",
     type=click.Choice(["majority", "adjudicated", "leave-one-out", "panels", "dawid-skene"]),
@@ -395,14 +365,14 @@ def agreement(*, ratings: Path, weights: str, out: Path, level: float) -> None:
     show_default=True,
     help="Lowest rating that counts as a vote for the finding.",
 )
-@click.option("--threshold", type=_INSIDE, help="Locked operating point of the device.")
+@click.option("--threshold", type=INSIDE, help="Locked operating point of the device.")
 @click.option("--cluster", metavar="COLUMN", help="Column of CASES that names the patient.")
 @click.option("--score", default="score", show_default=True, help="Score column of CASES.")
-@_MARGIN
+@MARGIN
 @_BOOTSTRAP
 @_SEED
 @_LEVEL
-@_refusing
+@refusing
 def against_readers(  # noqa: PLR0913 - the options of the verb
     *,
     cases: Path,
@@ -457,22 +427,20 @@ def against_readers(  # noqa: PLR0913 - the options of the verb
 
 
 @main.command()
-@click.argument("manifest", type=_FILE)
-@click.option(
-    "--scores", "cases", type=_FILE, required=True, help="CASES with the device's scores."
-)
+@click.argument("manifest", type=FILE)
+@click.option("--scores", "cases", type=FILE, required=True, help="CASES with the device's scores.")
 @_OUT
 @click.option(
     "--key", default="case_id", show_default=True, help="Column of MANIFEST with the case_id."
 )
 @click.option("--features", metavar="A,B", help="Columns without anatomy; all suitable without it.")
 @click.option("--strata", metavar="A,B", help="Columns to stratify by; view and source if present.")
-@click.option("--images", type=_FILE, help="Folder of MANIFEST's `file` column: reads the films.")
+@click.option("--images", type=FILE, help="Folder of MANIFEST's `file` column: reads the films.")
 @click.option("--score", default="score", show_default=True, help="Score column of CASES.")
 @_CLUSTER
 @_SEED
 @_LEVEL
-@_refusing
+@refusing
 def shortcuts(  # noqa: PLR0913 - the options of the verb
     *,
     manifest: Path,
@@ -530,12 +498,12 @@ def shortcuts(  # noqa: PLR0913 - the options of the verb
 
 
 @main.command()
-@click.argument("cases", type=_FILE)
-@click.argument("reads", type=_FILE)
-@click.option("--threshold", type=_INSIDE, required=True, help="Operating point of the release.")
+@click.argument("cases", type=FILE)
+@click.argument("reads", type=FILE)
+@click.option("--threshold", type=INSIDE, required=True, help="Operating point of the release.")
 @click.option("--weights", required=True, metavar="SHA256", help="Hash of the locked weights.")
-@click.option("--protocol", type=_FILE, required=True, help="protocol.toml")
-@click.option("--ledger", type=_FILE, required=True, help="Ledger of looks; one line is added.")
+@click.option("--protocol", type=FILE, required=True, help="protocol.toml")
+@click.option("--ledger", type=FILE, required=True, help="Ledger of looks; one line is added.")
 @click.option("--by", required=True, help="Who looks.")
 @click.option("--purpose", required=True, help="What for.")
 @click.option(
@@ -544,7 +512,7 @@ def shortcuts(  # noqa: PLR0913 - the options of the verb
     help="Date of the look; today without it.",
 )
 @_OUT
-@_refusing
+@refusing
 def study(  # noqa: PLR0913 - the options of the verb
     *,
     cases: Path,
@@ -605,197 +573,7 @@ def study(  # noqa: PLR0913 - the options of the verb
     click.echo(f"report: {out / 'summary' / 'report.html'}")
 
 
-@main.group()
-def plan() -> None:
-    """Sample size and power of a study to come.
-
-    \b
-    Example:
-      cxr-validate plan standalone --goal 0.80 --expected 0.90 --power 0.8
-    """  # noqa: D301 - click reads the backspace
-
-
-_ALPHA = click.option(
-    "--alpha", type=_INSIDE, default=0.05, show_default=True, help="Two-sided type-I error."
-)
-_POWER = click.option("--power", type=_INSIDE, default=0.8, show_default=True, help="Power.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
-def _print_plan(result: object, *, as_json: bool) -> None:
-    import json  # noqa: PLC0415
-
-    from validation.estimate import record  # noqa: PLC0415
-
-    found = record(result)
-    if as_json:
-        click.echo(json.dumps(found, allow_nan=False))
-        return
-    for key, value in (found if isinstance(found, dict) else {"result": found}).items():
-        click.echo(f"{key:<22} {value}")
-
-
-@plan.command("standalone")
-@click.option("--goal", type=_INSIDE, help="Performance goal to exceed (sensitivity, say).")
-@click.option("--expected", type=_INSIDE, required=True, help="Value that is expected.")
-@click.option("--half-width", type=_INSIDE, help="Instead of a goal: half-width of the interval.")
-@click.option(
-    "--prevalence", type=_INSIDE, help="Share of such cases: also the total to be enrolled."
-)
-@click.option("--cases-per-patient", type=click.FloatRange(min=1.0), default=1.0, show_default=True)
-@click.option("--icc", type=float, default=0.0, show_default=True, help="Within a patient.")
-@_ALPHA
-@_POWER
-@_JSON
-@_refusing
-def plan_standalone(  # noqa: PLR0913 - the options of the verb
-    *,
-    goal: float | None,
-    expected: float,
-    half_width: float | None,
-    prevalence: float | None,
-    cases_per_patient: float,
-    icc: float,
-    alpha: float,
-    power: float,
-    as_json: bool,
-) -> None:
-    """Cases for a performance goal (exact binomial), or for a precision.
-
-    \b
-    Example:
-      cxr-validate plan standalone --goal 0.80 --expected 0.90 --prevalence 0.3 --json
-    """  # noqa: D301 - click reads the backspace
-    from math import ceil  # noqa: PLC0415
-
-    from validation import sample_size  # noqa: PLC0415
-    from validation.estimate import record  # noqa: PLC0415
-
-    if (goal is None) == (half_width is None):
-        message = "one of --goal and --half-width"
-        raise click.UsageError(message)
-    effect = sample_size.design_effect(
-        cases_per_patient=cases_per_patient, intraclass_correlation=icc
-    )
-    found: dict[str, object]
-    if goal is not None:
-        exact = sample_size.exact_goal(
-            goal=goal, expected=expected, alpha=alpha / 2.0, power=power, effect=effect
-        )
-        entry = record(exact)
-        found = dict(entry) if isinstance(entry, dict) else {}
-        n = exact.n_with_clusters
-    else:
-        plain = sample_size.precision_cases(
-            expected=expected, half_width=half_width or 0.0, level=1.0 - alpha
-        )
-        n = ceil(plain * effect)
-        found = {
-            "expected": expected,
-            "half_width": half_width,
-            "n": plain,
-            "design_effect": effect,
-            "n_with_clusters": n,
-            "method": "Wilson interval",
-        }
-    if prevalence is not None:
-        found["n_enrolled"] = ceil(n / prevalence)
-    _print_plan(found, as_json=as_json)
-
-
-@plan.command("paired")
-@click.option("--p10", type=float, required=True, help="Share where only A is right.")
-@click.option("--p01", type=float, required=True, help="Share where only B is right.")
-@click.option("--n", type=click.IntRange(min=1), help="Pairs: print the power of McNemar's test.")
-@_MARGIN
-@_ALPHA
-@_POWER
-@_JSON
-@_refusing
-def plan_paired(  # noqa: PLR0913 - the options of the verb
-    *,
-    p10: float,
-    p01: float,
-    n: int | None,
-    margin: float | None,
-    alpha: float,
-    power: float,
-    as_json: bool,
-) -> None:
-    """Pairs for McNemar's mid-p test, or for non-inferiority with --margin.
-
-    \b
-    Example:
-      cxr-validate plan paired --p10 0.12 --p01 0.05 --n 200
-    """  # noqa: D301 - click reads the backspace
-    from validation import sample_size  # noqa: PLC0415
-
-    if n is not None:
-        found: dict[str, object] = {
-            "n": n,
-            "p10": p10,
-            "p01": p01,
-            "power_exact": sample_size.mcnemar_power(
-                n, p10=p10, p01=p01, alpha=alpha, test="exact"
-            ),
-            "power_mid_p": sample_size.mcnemar_power(n, p10=p10, p01=p01, alpha=alpha),
-            "method": "McNemar, unconditional power",
-        }
-    elif margin is not None:
-        found = {
-            "n": sample_size.paired_noninferiority_cases(
-                p10=p10, p01=p01, margin=margin, alpha=alpha / 2.0, power=power
-            ),
-            "margin": margin,
-            "method": "paired non-inferiority, Wald form",
-        }
-    else:
-        found = {
-            "n": sample_size.mcnemar_cases(p10=p10, p01=p01, alpha=alpha, power=power),
-            "power": power,
-            "method": "McNemar mid-p, unconditional power",
-        }
-    _print_plan(found, as_json=as_json)
-
-
-@plan.command("mrmc")
-@click.argument("pilot", type=_FILE)
-@click.option("--effect", type=_INSIDE, required=True, help="Difference in AUC to be found.")
-@click.option("--readers", type=click.IntRange(min=2), required=True, help="Planned readers.")
-@click.option("--cases", type=click.IntRange(min=4), help="Planned cases: print the power.")
-@_ALPHA
-@_POWER
-@_JSON
-@_refusing
-def plan_mrmc(  # noqa: PLR0913 - the options of the verb
-    *,
-    pilot: Path,
-    effect: float,
-    readers: int,
-    cases: int | None,
-    alpha: float,
-    power: float,
-    as_json: bool,
-) -> None:
-    """Cases or power of a reader study, from a pilot's READS table (Hillis 2011).
-
-    \b
-    Example:
-      cxr-validate plan mrmc pilot.csv --effect 0.05 --readers 6 --power 0.8 --json
-    """  # noqa: D301 - click reads the backspace
-    from validation import mrmc as analysis  # noqa: PLC0415
-    from validation import sample_size, tables  # noqa: PLC0415
-
-    reads, _ = tables.read_reads(pilot)
-    found = analysis.obuchowski_rockette(
-        reads, covariance="jackknife", readers="random", cases="random"
-    )
-    result = (
-        sample_size.mrmc_cases(found, effect=effect, readers=readers, alpha=alpha, power=power)
-        if cases is None
-        else sample_size.mrmc_power(found, effect=effect, readers=readers, cases=cases, alpha=alpha)
-    )
-    _print_plan(result, as_json=as_json)
+main.add_command(plan)
 
 
 if __name__ == "__main__":

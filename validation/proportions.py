@@ -256,7 +256,7 @@ def _score_limits(
         p2 = min(max(2.0 * b * float(np.cos(angle)) - shift, 0.0), 1.0)
         p1 = min(max(p2 + delta, 0.0), 1.0)
         variance = inflate * (p1 * (1.0 - p1) / n1 + p2 * (1.0 - p2) / n2)
-        return (difference - delta) / max(variance, 1e-300) ** 0.5
+        return float((difference - delta) / max(variance, 1e-300) ** 0.5)
 
     edge = 1.0 - 1e-12
     lower, upper = -1.0, 1.0

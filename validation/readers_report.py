@@ -229,7 +229,7 @@ def _report(
             "AUC",
             "Sensitivity",
             "Specificity",
-            "Device's sensitivity there",
+            "Device's sensitivity there, less his",
             "Device minus reader, AUC",
             "Below the curve on",
         ),
@@ -239,7 +239,7 @@ def _report(
                 cell(p.auc),
                 f"{p.sensitivity:.3f}",
                 f"{p.specificity:.3f}",
-                f"{p.device_sensitivity_there:.3f}",
+                cell(p.sensitivity_difference),
                 cell(p.difference),
                 f"{p.below_curve:.0%} of {p.references}",
             )
