@@ -1,6 +1,6 @@
 """The verbs of `cxr-verify` on the sample project: exit codes, what they print and write."""
 
-# ruff: noqa: ANN401, S603  # fixtures of conftest.py; fixed commands
+# ruff: noqa: S603  # fixtures of conftest.py; fixed commands
 
 import csv
 import json

@@ -4,7 +4,7 @@ One file a fault in `seeded_faults/`: what is changed in the sample project, and
 must follow. The clean project must give none.
 """
 
-# ruff: noqa: ANN401  # fixtures of conftest.py; fixed commands
+# fixtures of conftest.py; fixed commands
 
 import json
 import tomllib
