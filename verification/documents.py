@@ -261,7 +261,8 @@ class ItemTable(_Base):
             if not wanted or item.status == wanted
         ]
         head = ["Id", *(c.replace("_", " ").capitalize() for c in columns)]
-        return self.table(head, rows, [2, *(4 for _ in columns)])
+        wide = {"text": 10, "criterion": 10, "title": 6, "mitigation": 8}
+        return self.table(head, rows, [3, *(wide.get(column, 3) for column in columns)])
 
     @staticmethod
     def _cell(item: Any, column: str) -> str:  # noqa: ANN401  # an Item

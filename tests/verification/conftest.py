@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def project(clean: Project, tmp_path: Path) -> Iterator[Project]:
+def project(clean: Project, tmp_path: Path) -> Project:
     """Give a copy of the clean project to change at will."""
     copy = Project(tmp_path / "project")
     shutil.copytree(clean.root, copy.root, symlinks=True)
