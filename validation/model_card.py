@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from validation import roc
+from validation import clustered, roc
 from validation.against_readers import against_readers
 from validation.estimate import Estimate, record
 from validation.readers_tables import PNEUMONIA_ENDPOINT, joined_votes, reads_from_findings
@@ -90,7 +90,10 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
     """Compute every figure of the card; intervals are between patients."""
     floor = _Floor(inputs.train, inputs.images, seed)
     peer = pd.read_csv(inputs.peer).set_index("Image Index")
-    card: dict[str, object] = {"floor_training_films": len(inputs.train)}
+    card: dict[str, object] = {
+        "floor_training_films": len(inputs.train),
+        "operating_point": _operating_point(inputs.tune),
+    }
     for name, path in (("tune", inputs.tune), ("test", inputs.test)):
         cases = read_cases(path, cluster="patient_id", groups=("view",))
         frame = cases.frame.reset_index(drop=True)
@@ -122,6 +125,18 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
             }  # fmt: skip
         card[name] = rows
     return card
+
+
+def _operating_point(tune: Path) -> dict[str, object]:
+    """Sensitivity and specificity of the locked flag on `tune`, where the point was chosen."""
+    frame = read_cases(tune, cluster="patient_id").frame
+    truth, flag = _airspace(frame), frame["flag"].to_numpy(dtype=bool)
+    patient = frame["patient_id"].to_numpy()
+    return {
+        "endpoint": AIRSPACE,
+        "sensitivity": record(clustered.proportion(flag[truth], cluster=patient[truth])),
+        "specificity": record(clustered.proportion(~flag[~truth], cluster=patient[~truth])),
+    }
 
 
 def _peer_on(
