@@ -184,6 +184,9 @@ def intercept_and_slope(
     positive, p = _check(truth, probability)
     method = "logistic recalibration, Wald" + ("" if cluster is None else ", between patients")
     n = positive.size
+    if cluster is not None and clustered.cluster_codes(cluster)[1] == 1:
+        none = undefined("a single patient: no variance", level=level, method=method, n=n)
+        return none, none, none
     extreme = int(np.sum((p == 0.0) | (p == 1.0)))
     if extreme:
         reason = f"{extreme} scores are exactly 0 or 1: their logit is infinite"

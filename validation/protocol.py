@@ -196,7 +196,7 @@ def check_unchanged(protocol: Protocol, looks: Sequence[Look]) -> None:
 def append_look(  # noqa: PLR0913 - the fields of a line
     path: Path,
     *,
-    on: date,
+    on: date | None,
     by: str,
     purpose: str,
     protocol: Protocol | None,
@@ -207,13 +207,14 @@ def append_look(  # noqa: PLR0913 - the fields of a line
     """Write one look at the end of the ledger and return all of them.
 
     With a protocol, `check_unchanged` is applied first, and nothing is written when it refuses.
+    `on` is None only for looks made before there was a ledger.
     """
     looks = read_looks(path)
     if protocol is not None:
         check_unchanged(protocol, looks)
     fields: dict[str, object] = {
         "number": len(looks) + 1,
-        "on": on.isoformat(),
+        "on": "not recorded" if on is None else on.isoformat(),
         "by": by,
         "purpose": purpose,
         "split": split,

@@ -40,7 +40,7 @@ class AucDifference:
     """
 
     estimate: float
-    se: float
+    se: float | None
     statistic: float | None
     p_value: float | None
     lower: float | None
@@ -50,7 +50,7 @@ class AucDifference:
     n: int
     auc_a: float
     auc_b: float
-    covariance: float
+    covariance: float | None
     df: float | None = None
     clusters: int | None = None
     margin: float | None = None
@@ -345,14 +345,35 @@ def compare(  # noqa: PLR0913 - the subject, two options of the estimate, two of
     scores = np.stack(
         [_check_scores(score_a, positive.size)[0], _check_scores(score_b, positive.size)[0]]
     )
-    areas, matrix = auc_covariance(positive, scores, cluster=cluster)
+    method = "paired DeLong" if cluster is None else "paired, Obuchowski 1997, clustered"
+    clusters = None if cluster is None else cluster_codes(cluster)[1]
+    try:
+        areas, matrix = auc_covariance(positive, scores, cluster=cluster)
+    except ArgumentError as error:  # one case, or one patient, of a class
+        area_a, area_b = (_single(positive, row)[0] for row in scores)
+        return AucDifference(
+            estimate=area_a - area_b,
+            se=None,
+            statistic=None,
+            p_value=None,
+            lower=None,
+            upper=None,
+            level=check_level(level),
+            method=method,
+            n=positive.size,
+            auc_a=area_a,
+            auc_b=area_b,
+            covariance=None,
+            clusters=clusters,
+            margin=margin,
+            reason=f"no variance: {error}",
+        )
     variance = float(matrix[0, 0] + matrix[1, 1] - 2.0 * matrix[0, 1])
     negligible = 1e-12 * float(matrix[0, 0] + matrix[1, 1])
-    method = "paired DeLong" if cluster is None else "paired, Obuchowski 1997, clustered"
     return _difference(
         (float(areas[0]), float(areas[1])),
         (variance if variance > negligible else 0.0, float(matrix[0, 1])),
-        (positive.size, None if cluster is None else cluster_codes(cluster)[1]),
+        (positive.size, clusters),
         df=None,
         level=level,
         margin=margin,

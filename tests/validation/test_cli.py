@@ -215,6 +215,30 @@ def test_out_that_is_a_file_is_refused(validate: Validate, cases: Path, tmp_path
     assert out.read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"truth": [0, 1], "score": [0.2, 0.2], "patient_id": ["p", "p"]},
+        {"truth": [0, 1, 0], "score": [0.5, 0.5, 0.5], "patient_id": ["p", "p", "q"]},
+        {"truth": [1, 0, 0, 0], "score": [0.1, 0.9, 0.8, 0.7], "patient_id": list("pqrs")},
+        {"truth": [0, 0, 1, 1], "score": [1.0, 1.0, 0.0, 0.0], "patient_id": list("ppqq")},
+    ],
+)
+def test_tiny_and_degenerate_tables_are_no_error(
+    validate: Validate, table: Callable[..., Path], tmp_path: Path, columns: dict[str, Any]
+) -> None:
+    names = [f"c{i}" for i in range(len(columns["truth"]))]
+    path = table(case_id=names, **columns)
+    for extra in ((), ("--cluster", "patient_id")):
+        for verb in (
+            ("standalone", path, "--threshold", 0.5, "--bootstrap", 20),
+            ("compare", path, "--scores", "score,score", "--thresholds", "0.5,0.6"),
+        ):
+            result = validate(*verb, "--out", tmp_path / "d", *extra)
+            assert result.exit_code == 0, result.output
+            assert loaded(tmp_path / "d")["n"] == len(names)
+
+
 @pytest.fixture
 def reads(table: Callable[..., Path]) -> Path:
     rng = np.random.default_rng(5)

@@ -140,24 +140,24 @@ def test_curve_equals_scikit_learn(cohort: Callable[..., Any]) -> None:
 
 
 def test_bca_matches_scipy(cohort: Callable[..., Any]) -> None:
-    # scipy.stats.bootstrap (method "BCa") on the same statistic; 4,000 resamples each, so the
+    # scipy.stats.bootstrap (method "BCa") on the same statistic; 1,500 resamples each, so the
     # limits agree within resampling noise
     from scipy.stats import bootstrap  # noqa: PLC0415
 
     truth, score = cohort(60, seed=3)
     found = operating.auc_bootstrap(
-        truth, score, method="bca", resampling=Resampling(resamples=4000, seed=1)
+        truth, score, method="bca", resampling=Resampling(resamples=1500, seed=1)
     )
     theirs = bootstrap(
         (truth, score),
         lambda t, s: roc_auc_score(t, s) if 0 < t.sum() < t.size else np.nan,
         paired=True,
         vectorized=False,
-        n_resamples=4000,
+        n_resamples=1500,
         method="BCa",
         rng=np.random.default_rng(2),
     ).confidence_interval
-    assert found.interval() == pytest.approx((theirs.low, theirs.high), abs=0.012)
+    assert found.interval() == pytest.approx((theirs.low, theirs.high), abs=0.018)
 
 
 def test_a_perfect_score_has_no_bootstrap_interval() -> None:

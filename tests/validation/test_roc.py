@@ -83,6 +83,7 @@ def test_clustered_auc_matches_obuchowski_1997(
     assert unclustered.estimate == pytest.approx(plain["auc"], abs=1e-12)
     both = reference("clustered_auc.paired.clustered_public")
     pair = roc.compare(frame["truth"], frame["score_a"], frame["score_b"], cluster=frame["patient"])
+    assert pair.se is not None
     assert pair.se**2 == pytest.approx(both["var.diff"], abs=1e-12)
     assert pair.covariance == pytest.approx(both["cov.AB"], abs=1e-12)
     assert (pair.lower, pair.upper) == pytest.approx(tuple(both["ci.diff"]), abs=1e-12)
@@ -147,6 +148,13 @@ def test_wald_limits_are_cut_with_a_reason_and_logit_limits_stay_inside() -> Non
     logit = roc.auc(truth, score, interval="logit")
     assert logit.upper is not None
     assert logit.upper < 1.0
+
+
+def test_one_positive_has_a_difference_but_no_test() -> None:
+    found = roc.compare([0, 0, 0, 1], [0.1, 0.2, 0.6, 0.4], [0.1, 0.2, 0.3, 0.4])
+    assert found.estimate == pytest.approx(2 / 3 - 1.0)
+    assert (found.se, found.p_value) == (None, None)
+    assert found.reason is not None
 
 
 def test_equal_scores_have_no_test() -> None:
