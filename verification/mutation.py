@@ -203,7 +203,11 @@ def run(
         step = max(1, -(-len(every) // limit))
         tried = every[::step]
         say(f"{target.module}: {len(tried)} of {len(every)} mutants, {len(target.tests)} tests")
-        outcomes = _try(dossier.root, target, source, tried)
+        try:
+            outcomes = _try(dossier.root, target, source, tried)
+        except ProjectError as error:
+            say(f"  no record: {error}")
+            continue
         record = Record(
             module=target.module,
             key=target.key,

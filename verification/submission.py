@@ -27,6 +27,9 @@ __all__ = ["Attachment", "attachments", "build"]
 
 _IDS: Final = re.compile(r'(\s(?:id|name))="([^"]*)"')
 _LINKS: Final = re.compile(r'<a\b([^>]*?)\shref="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
+_RANDOM: Final = re.compile(r' id="SNCB-[0-9a-f]+"')
+"""Ids that sphinx-needs draws at random for its boxes; nothing links to them."""
+
 _OBJECTS: Final = re.compile(
     r'<object data="([^"]+)"[^>]*type="image/svg\+xml"[^>]*>.*?</object>', re.DOTALL
 )
@@ -119,6 +122,7 @@ def _fragment(document: str, body: str, inside: set[str], out: Path) -> str:
         where = _anchor(name, anchor) if anchor else _anchor(name, "top")
         return f'<a{before} href="#{where}"{after}>{text}</a>'
 
+    body = _RANDOM.sub("", body)
     body = _OBJECTS.sub(r'<img src="\1">', body)
     body = re.sub(
         r'src="(?:\.\./)*(_images/[^"]+)"', lambda m: f'src="{(out / m[1]).as_uri()}"', body
