@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -241,6 +242,8 @@ def grey_scale(film: Radiograph) -> GreyScale:
     header = _lut_header(film)
     every = np.arange(1 << bits, dtype=np.int32) - offset
     modality = apply_modality_lut(every, header)
+    if film.voi_lut is not None:  # a table is entered by whole values
+        modality = np.rint(modality).astype(np.int32)
     grey = np.asarray(apply_voi_lut(modality, header), dtype=np.float64)
     low, high = _theoretical_range(film, np.asarray(modality, dtype=np.float64))
     centred = (2.0 * (grey - low) / (high - low) - 1.0) * LEVELS
@@ -308,6 +311,8 @@ class _Worker:
             pass_fds=(self._file.fileno(),),
             env=environment,
         )
+        self.end = weakref.finalize(self, _end, self._process, self._shared, self._file)
+        """Kill the process; called once, also when nobody holds the worker any more."""
 
     def decode(
         self, stream: bytes, syntax: str, shape: tuple[int, int, int], limit_s: float
@@ -347,16 +352,17 @@ class _Worker:
             raise _WorkerDiedError("worker", "the decoder has no pipes")
         return inlet, outlet
 
-    def end(self) -> None:
-        """Kill the process and free its memory."""
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self._process.wait()
-        self._shared.close()
-        self._file.close()
+
+def _end(process: subprocess.Popen[bytes], shared: mmap.mmap, file: IO[bytes]) -> None:
+    """Kill a worker and free its memory."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
+    shared.close()
+    file.close()
 
 
 def _decoded(stream: bytes, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:

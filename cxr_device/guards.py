@@ -372,7 +372,8 @@ def pixel_spacing(film: Radiograph, label: Label) -> Verdict:
     if not spacing:
         return _warned("absent", "the size of a pixel is unknown")
     shown = "\\".join(f"{value:g}" for value in spacing) + " mm"
-    if all(label.min_spacing_mm <= value <= label.max_spacing_mm for value in spacing):
+    inside = all(label.min_spacing_mm <= value <= label.max_spacing_mm for value in spacing)
+    if inside and len(spacing) == 2:  # noqa: PLR2004  # between rows, between columns
         return _passed(shown)
     return _warned(shown, "not the pixel of a radiography detector")
 

@@ -1,18 +1,22 @@
 """Builders: films made by code, each a conformant DX instance in which a test changes one thing."""
 
+from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, FileDataset
+from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_encoder
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from cxr_device.intake import receive
 from cxr_device.phantom import draw
+from cxr_device.radiograph import Radiograph
+from cxr_device.release import Release
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -105,18 +109,38 @@ def compressed(film: FileDataset, syntax: str) -> FileDataset:
         ),
     }
     if syntax == RLE:
-        options = {
-            "rows": frame.shape[0], "columns": frame.shape[1], "samples_per_pixel": 1,
-            "number_of_frames": 1, "bits_allocated": film.BitsAllocated, "bits_stored": bits,
-            "pixel_representation": 0, "photometric_interpretation": "MONOCHROME2",
-        }  # fmt: skip
-        stream = get_encoder(RLELossless).encode(
-            frame, index=0, encoding_plugin="pydicom", **options
-        )
-    else:
-        stream = encode[syntax]()
+        packed = dcmread(BytesIO(to_bytes(film)))
+        packed.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        return packed
+    stream = encode[syntax]()
     copy = FileDataset("", film, file_meta=FileMetaDataset(film.file_meta), preamble=b"\0" * 128)
     copy.file_meta.TransferSyntaxUID = syntax
     copy.PixelData = encapsulate([bytes(stream)])
     copy["PixelData"].VR = "OB"
     return copy
+
+
+@cache
+def _header() -> Radiograph:
+    film = receive(to_bytes(dx()), Release.load().label).radiograph
+    assert film is not None
+    return film
+
+
+def radiograph(**changes: Any) -> Radiograph:
+    """The header of a conformant film, with fields changed."""
+    return replace(_header(), **changes)
+
+
+def splice(film: FileDataset, element: bytes, before: bytes = b"\x10\x00\x10\x00PN") -> bytes:
+    """The film's bytes with raw bytes put in before an element (PatientName)."""
+    data = to_bytes(film)
+    at = data.index(before)
+    return data[:at] + element + data[at:]
+
+
+def nested(depth: int) -> bytes:
+    """A film with `depth` sequences, each inside the one before (undefined lengths)."""
+    opening = b"\x08\x00\x40\x11SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
+    closing = b"\xfe\xff\x0d\xe0" + b"\0" * 4 + b"\xfe\xff\xdd\xe0" + b"\0" * 4
+    return splice(dx(), opening * depth + closing * depth)

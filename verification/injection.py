@@ -101,15 +101,15 @@ def _no_part10(film: Dataset, rng: Generator) -> bytes:
 
 
 def _unparsable(film: Dataset, rng: Generator) -> bytes:
-    """Nest sequences beyond any use, or cut the header."""
-    inner = Dataset()
-    inner.CodeValue = "1"
-    for _ in range(int(rng.integers(40, 200))):
-        outer = Dataset()
-        outer.ContentSequence = [inner]
-        inner = outer
-    film.RequestAttributesSequence = [inner]
-    return _bytes(film)
+    """Nest sequences beyond what any parser follows, in front of the presentation LUT shape."""
+    whole = _bytes(film)
+    at = whole.index(b"\x50\x20\x20\x00CS", 128)
+    sequence = b"\x40\x00\x75\x02SQ\x00\x00\xff\xff\xff\xff"
+    item, end_item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0\x00\x00\x00\x00"
+    end_sequence = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    depth = int(rng.integers(1000, 5000))
+    nested = (sequence + item) * depth + (end_item + end_sequence) * depth
+    return whole[:at] + nested + whole[at:]
 
 
 def _syntax(film: Dataset, rng: Generator) -> bytes:
@@ -208,7 +208,9 @@ def _grey(film: Dataset, rng: Generator) -> Dataset:
 
 def _uid(film: Dataset, rng: Generator) -> Dataset:
     """Give a UID that no standard allows."""
-    bad = _one_of("../../etc/passwd", "1.2.x.4", "1..2", "1.02.3", "1." + "9" * 63, "abc", "")(rng)
+    bad = _one_of("../../etc/passwd", "1.2.x.4", "1..2", "1.02.3", "1." + "9" * 63, "abc", "1.")(
+        rng
+    )
     name = _one_of("StudyInstanceUID", "SeriesInstanceUID")(rng)
     with pydicom.config.disable_value_validation():
         setattr(film, name, bad)
