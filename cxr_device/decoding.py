@@ -54,6 +54,9 @@ MEMORY_LIMIT: Final = 1536 * 2**20
 """Bytes of address space that the worker may hold."""
 TIME_LIMIT_S: Final = 8.0
 """Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
+_END_OF_IMAGE: Final = b"\xff\xd9"
+"""Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC). Decoders fill a cut frame with
+grey and say nothing, so a stream without it is refused first (ISO/IEC 10918-1, 14495-1, 15444-1)."""
 _REGION: Final = 72 * 2**20
 """Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
 LEVELS: Final = 32767
@@ -129,6 +132,8 @@ class Decoder:
 
     def _in_worker(self, film: Radiograph) -> NDArray[Any]:
         stream = _frame_bytes(film)
+        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+            raise DecodeError("no end of image", "the compressed stream is cut")
         if len(stream) > _REGION:
             raise DecodeError(f"{len(stream)} bytes", "the compressed frame is too long")
         with self._lock:

@@ -45,12 +45,12 @@ def test_a_conformant_film_passes_every_header_guard() -> None:
         (None, "reject"),
     ],
 )
-@verifies("SRS-107", "RC-107")
+@verifies("SRS-107@5e273b0b", "RC-107@586e7552")
 def test_sop_class(uid: str | None, expected: str) -> None:
     assert outcome(CheckCode.SOP_CLASS, **sop(uid)) == expected
 
 
-@verifies("SRS-107", "RC-107")
+@verifies("SRS-107@5e273b0b", "RC-107@586e7552")
 def test_sop_class_that_differs_from_the_file_meta_information_rejects() -> None:
     found = outcome(CheckCode.SOP_CLASS, media_storage_sop_class_uid=builders.CR)
     assert found == "reject"
@@ -75,31 +75,31 @@ UID_64 = "1.2." + "3" * 60
         ("1.2\\1.3", "reject"),
     ],
 )
-@verifies("SRS-108", "RC-108")
+@verifies("SRS-108@cf828fbf", "RC-108@229d4e0f")
 def test_uid_form(name: str, uid: str, expected: str) -> None:
     assert outcome(CheckCode.UID_FORM, **{name: uid}) == expected
 
 
 @pytest.mark.parametrize("uid", [None, ""])
-@verifies("SRS-108", "RC-108")
+@verifies("SRS-108@cf828fbf", "RC-108@229d4e0f")
 def test_a_missing_instance_uid_rejects(uid: str | None) -> None:
     assert outcome(CheckCode.UID_FORM, sop_instance_uid=uid) == "reject"
 
 
 @pytest.mark.parametrize("value", ["DX", "CR"])
-@verifies("SRS-109", "RC-109")
+@verifies("SRS-109@f2badfbb", "RC-109@1064b957")
 def test_modality_accepted(value: str) -> None:
     assert outcome(CheckCode.MODALITY, modality=value) == "pass"
 
 
 @pytest.mark.parametrize("value", ["RG", "XA", "CT", "MG", "OT", "dx", "DX\\CR", " DX", "", None])
-@verifies("SRS-109", "RC-109")
+@verifies("SRS-109@f2badfbb", "RC-109@1064b957")
 def test_modality_rejected(value: str | None) -> None:
     assert outcome(CheckCode.MODALITY, modality=value) == "reject"
 
 
 @given(st.text())
-@verifies("SRS-109", "RC-109")
+@verifies("SRS-109@f2badfbb", "RC-109@1064b957")
 def test_no_other_text_is_a_modality(text: str) -> None:
     assert (outcome(CheckCode.MODALITY, modality=text) == "pass") == (text in {"DX", "CR"})
 
@@ -116,13 +116,13 @@ def test_no_other_text_is_a_modality(text: str) -> None:
         (builders.CR, "FOR PROCESSING", "reject"),
     ],
 )
-@verifies("SRS-110", "RC-110")
+@verifies("SRS-110@49e6aa45", "RC-110@a84b6123")
 def test_intent(sop_class: str, intent: str | None, expected: str) -> None:
     found = outcome(CheckCode.INTENT, **sop(sop_class), presentation_intent_type=intent)
     assert found == expected
 
 
-@verifies("SRS-110", "RC-110")
+@verifies("SRS-110@49e6aa45", "RC-110@a84b6123")
 def test_linear_intensity_under_for_presentation_warns() -> None:
     assert outcome(CheckCode.INTENT, pixel_intensity_relationship="LIN") == "warn"
 
@@ -140,12 +140,12 @@ def test_linear_intensity_under_for_presentation_warns() -> None:
         ((), "warn"),
     ],
 )
-@verifies("SRS-111", "RC-111")
+@verifies("SRS-111@a0ea86cd", "RC-111@fd9b74ec")
 def test_image_type(values: tuple[str, ...], expected: str) -> None:
     assert outcome(CheckCode.IMAGE_TYPE, image_type=values) == expected
 
 
-@verifies("SRS-111", "RC-111")
+@verifies("SRS-111@a0ea86cd", "RC-111@fd9b74ec")
 def test_the_devices_own_output_rejects() -> None:
     found = outcome(
         CheckCode.IMAGE_TYPE, image_type=("DERIVED", "SECONDARY"), manufacturer="cxr_device"
@@ -153,7 +153,7 @@ def test_the_devices_own_output_rejects() -> None:
     assert found == "reject"
 
 
-@verifies("SRS-111", "RC-111")
+@verifies("SRS-111@a0ea86cd", "RC-111@fd9b74ec")
 def test_a_secondary_capture_needs_no_image_type() -> None:
     assert outcome(CheckCode.IMAGE_TYPE, **sop(builders.SC), image_type=()) == "pass"
 
@@ -187,13 +187,13 @@ ABDOMEN = (Code(value="818983003", scheme="SCT"),)
         ("BABYGRAM", (), "reject"),
     ],
 )
-@verifies("SRS-112", "RC-112")
+@verifies("SRS-112@189a8a58", "RC-112@256d616e")
 def test_body_part(part: str | None, region: tuple[Code, ...], expected: str) -> None:
     assert outcome(CheckCode.BODY_PART, body_part_examined=part, anatomic_region=region) == expected
 
 
 @given(st.text(min_size=1))
-@verifies("SRS-112", "RC-112")
+@verifies("SRS-112@189a8a58", "RC-112@256d616e")
 def test_synonyms_match_exactly(text: str) -> None:
     known = {"CHEST", "THORAX", "PORT CHEST", "LUNG"}
     found = outcome(CheckCode.BODY_PART, body_part_examined=text, anatomic_region=())
@@ -224,7 +224,7 @@ def test_synonyms_match_exactly(text: str) -> None:
         (None, "reject"),
     ],
 )
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_age(age: str | None, expected: str) -> None:
     assert outcome(CheckCode.AGE, patient_age=age, patient_birth_date="") == expected
 
@@ -241,7 +241,7 @@ def test_age(age: str | None, expected: str) -> None:
         ("2004", "reject"),
     ],
 )
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_age_from_the_dates(born: str, expected: str) -> None:
     found = outcome(CheckCode.AGE, patient_age=None, patient_birth_date=born, study_date="20260101")
     assert found == expected
@@ -250,7 +250,7 @@ def test_age_from_the_dates(born: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("born", "expected"), [("19800101", "pass"), ("19790101", "reject"), ("19830101", "reject")]
 )
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_two_sources_of_the_age_may_differ_by_one_year(born: str, expected: str) -> None:
     found = outcome(
         CheckCode.AGE, patient_age="045Y", patient_birth_date=born, study_date="20260101"
@@ -259,14 +259,14 @@ def test_two_sources_of_the_age_may_differ_by_one_year(born: str, expected: str)
 
 
 @given(st.integers(0, 999))
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_every_age_in_years(years: int) -> None:
     found = outcome(CheckCode.AGE, patient_age=f"{years:03}Y", patient_birth_date="")
     assert (found == "pass") == (22 <= years <= 120)
 
 
 @given(st.text(max_size=6))
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_free_text_is_no_age_unless_it_has_the_form(text: str) -> None:
     found = outcome(CheckCode.AGE, patient_age=text, patient_birth_date="")
     if found != "reject":
@@ -288,7 +288,7 @@ def test_free_text_is_no_age_unless_it_has_the_form(text: str) -> None:
         (None, 1, "reject"),
     ],
 )
-@verifies("SRS-115", "RC-115")
+@verifies("SRS-115@46d37267", "RC-115@380d82c4")
 def test_photometric(photometric: str | None, samples: int | None, expected: str) -> None:
     found = outcome(
         CheckCode.PHOTOMETRIC, photometric_interpretation=photometric, samples_per_pixel=samples
@@ -309,7 +309,7 @@ def test_photometric(photometric: str | None, samples: int | None, expected: str
         ("MONOCHROME2", "", "reject"),
     ],
 )
-@verifies("SRS-116", "RC-116")
+@verifies("SRS-116@5bdc382e", "RC-116@f9a16da6")
 def test_presentation_lut(photometric: str, shape: str | None, expected: str) -> None:
     found = outcome(
         CheckCode.PRESENTATION_LUT,
@@ -342,7 +342,7 @@ def test_presentation_lut(photometric: str, shape: str | None, expected: str) ->
         (16, 12, None, 0, "reject"),
     ],
 )
-@verifies("SRS-117", "RC-117")
+@verifies("SRS-117@847ac1b3", "RC-117@fb33b8fa")
 def test_bits(
     allocated: int | None,
     stored: int | None,
@@ -384,7 +384,7 @@ def test_bits(
         (None, None, "reject"),
     ],
 )
-@verifies("SRS-118", "RC-118")
+@verifies("SRS-118@9bac573a", "RC-118@02e9ae59")
 def test_rows_columns(rows: int | None, columns: int | None, expected: str) -> None:
     assert outcome(CheckCode.ROWS_COLUMNS, rows=rows, columns=columns) == expected
 
@@ -392,13 +392,13 @@ def test_rows_columns(rows: int | None, columns: int | None, expected: str) -> N
 @pytest.mark.parametrize(
     ("ratio", "expected"), [(("1", "1"), "pass"), (("4", "3"), "reject"), ((), "pass")]
 )
-@verifies("SRS-118", "RC-118")
+@verifies("SRS-118@9bac573a", "RC-118@02e9ae59")
 def test_pixels_must_be_square(ratio: tuple[str, ...], expected: str) -> None:
     assert outcome(CheckCode.ROWS_COLUMNS, pixel_aspect_ratio=ratio) == expected
 
 
 @given(st.integers(0, 65535), st.integers(0, 65535))
-@verifies("SRS-118", "RC-118")
+@verifies("SRS-118@9bac573a", "RC-118@02e9ae59")
 def test_no_matrix_outside_the_limits_is_let_through(rows: int, columns: int) -> None:
     inside = (
         min(rows, columns) >= 512
@@ -412,7 +412,7 @@ def test_no_matrix_outside_the_limits_is_let_through(rows: int, columns: int) ->
     ("count", "expected"),
     [(None, "pass"), (1, "pass"), (0, "reject"), (2, "reject"), (-1, "reject"), (10**9, "reject")],
 )
-@verifies("SRS-119", "RC-119")
+@verifies("SRS-119@441dc803", "RC-119@ba6380e9")
 def test_frames(count: int | None, expected: str) -> None:
     assert outcome(CheckCode.FRAMES, number_of_frames=count) == expected
 
@@ -427,7 +427,7 @@ def test_frames(count: int | None, expected: str) -> None:
         (1024, 1024, 0, "reject"),
     ],
 )
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_length(rows: int, columns: int, size: int, expected: str) -> None:
     found = outcome(
         CheckCode.LENGTH, rows=rows, columns=columns, pixel_data=memoryview(bytes(size))
@@ -438,7 +438,7 @@ def test_length(rows: int, columns: int, size: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("size", "expected"), [(1023**2, "pass"), (1023**2 + 1, "pass"), (1023**2 + 2, "reject")]
 )
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_length_with_one_byte_of_padding(size: int, expected: str) -> None:
     found = outcome(
         CheckCode.LENGTH,
@@ -450,7 +450,7 @@ def test_length_with_one_byte_of_padding(size: int, expected: str) -> None:
     assert found == expected
 
 
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_absent_pixel_data_fails_under_length() -> None:
     assert outcome(CheckCode.LENGTH, pixel_data=None) == "reject"
 
@@ -467,7 +467,7 @@ def test_absent_pixel_data_fails_under_length() -> None:
         (None, True, "reject"),
     ],
 )
-@verifies("SRS-121", "RC-121")
+@verifies("SRS-121@74d977ad", "RC-121@f36b4147")
 def test_burned_in(said: str | None, overlay: bool, expected: str) -> None:  # noqa: FBT001
     found = outcome(CheckCode.BURNED_IN, burned_in_annotation=said, has_overlay=overlay)
     assert found == expected
@@ -486,7 +486,7 @@ def test_burned_in(said: str | None, overlay: bool, expected: str) -> None:  # n
         ("X", "reject"),
     ],
 )
-@verifies("SRS-122", "RC-122")
+@verifies("SRS-122@66ee671f", "RC-122@d4d66bf7")
 def test_laterality(name: str, side: str | None, expected: str) -> None:
     assert outcome(CheckCode.LATERALITY, **{name: side}) == expected
 
@@ -495,7 +495,7 @@ def test_laterality(name: str, side: str | None, expected: str) -> None:
     ("orientation", "expected"),
     [(("L", "F"), "pass"), ((), "pass"), (("R", "F"), "warn"), (("P", "F"), "warn")],
 )
-@verifies("SRS-122", "RC-122")
+@verifies("SRS-122@66ee671f", "RC-122@d4d66bf7")
 def test_orientation(orientation: tuple[str, ...], expected: str) -> None:
     assert outcome(CheckCode.LATERALITY, patient_orientation=orientation) == expected
 
@@ -537,7 +537,7 @@ NAN, INF = float("nan"), float("inf")
         ),
     ],
 )
-@verifies("SRS-123", "RC-123")
+@verifies("SRS-123@3478abff", "RC-123@fded557a")
 def test_rescale_and_window(changes: dict[str, Any], expected: str) -> None:
     assert outcome(CheckCode.RESCALE_LUT, **changes) == expected
 
@@ -553,7 +553,7 @@ def test_rescale_and_window(changes: dict[str, Any], expected: str) -> None:
         ((4, 0), 4, "reject"),
     ],
 )
-@verifies("SRS-123", "RC-123")
+@verifies("SRS-123@3478abff", "RC-123@fded557a")
 def test_table_length(name: str, descriptor: tuple[int, ...], entries: int, expected: str) -> None:
     table = LookupTable(descriptor=descriptor, data=(0,) * entries)
     assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected
@@ -574,7 +574,7 @@ def test_table_length(name: str, descriptor: tuple[int, ...], entries: int, expe
         ((), "warn"),
     ],
 )
-@verifies("SRS-126", "RC-126")
+@verifies("SRS-126@e2adc6e6", "RC-126@89089458")
 def test_pixel_spacing(name: str, spacing: tuple[float, ...], expected: str) -> None:
     changes: dict[str, Any] = {"imager_pixel_spacing": (), "pixel_spacing": (), name: spacing}
     assert outcome(CheckCode.PIXEL_SPACING, **changes) == expected
@@ -584,13 +584,13 @@ def test_pixel_spacing(name: str, spacing: tuple[float, ...], expected: str) -> 
     ("patient", "study", "expected"),
     [(True, "1.2", "pass"), (False, "1.2", "warn"), (True, None, "warn"), (True, "", "warn")],
 )
-@verifies("SRS-127", "RC-127")
+@verifies("SRS-127@8e90ffd6", "RC-127@34cef2c1")
 def test_identity(patient: bool, study: str | None, expected: str) -> None:  # noqa: FBT001
     found = outcome(CheckCode.IDENTITY, has_patient_id=patient, study_instance_uid=study)
     assert found == expected
 
 
-@verifies("SRS-131", "RC-131")
+@verifies("SRS-131@86618d56", "RC-131@bd2090ae")
 def test_every_fault_is_listed_in_the_order_of_the_table() -> None:
     film = builders.radiograph(
         modality="CT", body_part_examined="HAND", anatomic_region=(), view_position="LL",
@@ -602,7 +602,7 @@ def test_every_fault_is_listed_in_the_order_of_the_table() -> None:
     assert rejected == ["MODALITY", "BODY_PART", "VIEW", "AGE", "FRAMES", "LATERALITY"]
 
 
-@verifies("SRS-166", "RC-166")
+@verifies("SRS-166@5c924c83", "RC-166@4af25ac0")
 def test_label_values_move_the_guards() -> None:
     moved = replace(LABEL, min_age_years=18, min_side_px=256, max_side_px=5000)
     assert outcome(CheckCode.AGE, moved, patient_age="018Y") == "pass"

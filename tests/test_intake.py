@@ -26,7 +26,7 @@ def whole() -> bytes:
     return to_bytes(dx())
 
 
-@verifies("SRS-101", "RC-101")
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
 def test_what_cannot_be_read_is_coded_file_read(tmp_path: Path, label: Label) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -37,7 +37,7 @@ def test_what_cannot_be_read_is_coded_file_read(tmp_path: Path, label: Label) ->
         assert taken.sha256 is None
 
 
-@verifies("SRS-101", "RC-101")
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
 def test_a_file_without_permission_is_coded_file_read(
     tmp_path: Path, label: Label, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_file_without_permission_is_coded_file_read(
     assert taken.verdicts[CheckCode.FILE_READ].value == "no permission"
 
 
-@verifies("SRS-102", "RC-102")
+@verifies("SRS-102@9cbdcbcb", "RC-102@62b8886c")
 @pytest.mark.parametrize(("excess", "refused"), [(0, False), (1, True)])
 def test_a_file_is_refused_above_its_limit_before_it_is_parsed(
     excess: int, *, refused: bool, label: Label, whole: bytes
@@ -64,12 +64,12 @@ def test_a_file_is_refused_above_its_limit_before_it_is_parsed(
     assert (CheckCode.PARSE in taken.verdicts) != refused
 
 
-@verifies("SRS-102", "RC-102")
+@verifies("SRS-102@9cbdcbcb", "RC-102@62b8886c")
 def test_an_empty_file_is_coded_file_size(label: Label) -> None:
     assert stopped_by(receive(b"", label)) is CheckCode.FILE_SIZE
 
 
-@verifies("SRS-103", "RC-103")
+@verifies("SRS-103@5b349cdc", "RC-103@e19e3ec7")
 @pytest.mark.parametrize("magic", [b"MZ", b"\x7fELF", b"#!/bin/sh", b"\xcf\xfa\xed\xfe"])
 def test_a_file_that_is_also_a_program_fails(magic: bytes, label: Label, whole: bytes) -> None:
     taken = receive(magic + whole[len(magic) :], label)
@@ -77,7 +77,7 @@ def test_a_file_that_is_also_a_program_fails(magic: bytes, label: Label, whole: 
     assert taken.radiograph is None
 
 
-@verifies("SRS-103", "RC-103")
+@verifies("SRS-103@5b349cdc", "RC-103@e19e3ec7")
 @pytest.mark.parametrize(
     ("preamble", "outcome"),
     [(b"", Outcome.PASS), (b"II*\0", Outcome.PASS), (b"\x01\x02", Outcome.WARN)],
@@ -90,13 +90,13 @@ def test_other_preambles_pass_or_warn(
     assert taken.radiograph is not None
 
 
-@verifies("SRS-104", "RC-104")
+@verifies("SRS-104@cd3ee736", "RC-104@7c458333")
 def test_what_is_not_part_10_is_never_read_by_force(label: Label, whole: bytes) -> None:
     for data in (b"random bytes" * 40, whole[:128] + b"XXXX" + whole[132:], whole[132:], b"\0"):
         assert stopped_by(receive(data, label)) is CheckCode.FILE_PART10
 
 
-@verifies("SRS-104", "RC-104")
+@verifies("SRS-104@cd3ee736", "RC-104@7c458333")
 def test_file_meta_information_without_a_syntax_is_not_part_10(label: Label) -> None:
     assert stopped_by(receive(bytes(128) + b"DICM", label)) is CheckCode.FILE_PART10
 
@@ -109,7 +109,7 @@ def nested(whole: bytes, depth: int) -> bytes:
     return whole[:at] + begin * depth + end * depth + whole[at:]
 
 
-@verifies("SRS-105", "RC-105")
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
 @pytest.mark.parametrize("depth", [300, 5000])
 def test_deep_nesting_ends_as_a_failed_record(depth: int, label: Label, whole: bytes) -> None:
     taken = receive(nested(whole, depth), label)
@@ -118,14 +118,14 @@ def test_deep_nesting_ends_as_a_failed_record(depth: int, label: Label, whole: b
     assert codes <= FAILURES
 
 
-@verifies("SRS-105", "RC-105")
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
 def test_an_odd_length_number_ends_as_parse(label: Label, whole: bytes) -> None:
     at = whole.index(b"\x28\x00\x10\x00US\x02\x00")
     odd = whole[:at] + b"\x28\x00\x10\x00US\x03\x00\x00\x04\x00" + whole[at + 10 :]
     assert stopped_by(receive(odd, label)) is CheckCode.PARSE
 
 
-@verifies("SRS-106", "RC-106")
+@verifies("SRS-106@606bc67b", "RC-106@c9db5400")
 @pytest.mark.parametrize(
     "syntax", ["1.2.840.10008.1.2.1.99", str(ExplicitVRBigEndian), "1.2.840.10008.1.2.4.100", "1.2"]
 )
@@ -145,7 +145,7 @@ def test_other_transfer_syntaxes_are_refused_unopened(
     assert CheckCode.PARSE not in taken.verdicts
 
 
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_an_element_longer_than_the_file_is_coded_length(label: Label, whole: bytes) -> None:
     at = whole.index(b"\xe0\x7f\x10\x00OW\0\0") + 8
     lying = whole[:at] + (0x7FFFFFF0).to_bytes(4, "little") + whole[at + 4 :]
@@ -153,7 +153,7 @@ def test_an_element_longer_than_the_file_is_coded_length(label: Label, whole: by
     assert stopped_by(receive(whole[:-1000], label)) is CheckCode.LENGTH
 
 
-@verifies("SRS-105", "RC-105")
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=400), at=st.integers(0, 900))
 def test_no_bytes_make_the_intake_raise(data: bytes, at: int, label: Label) -> None:

@@ -67,19 +67,19 @@ def outcome(**changes: Any) -> str:
         ({"series_description": "CHAP PALM FLAT"}, "reject"),
     ],
 )
-@verifies("SRS-113", "RC-113")
+@verifies("SRS-113@b36d290d", "RC-113@702f05b3")
 def test_the_votes_decide(changes: dict[str, Any], expected: str) -> None:
     assert outcome(**changes) == expected
 
 
 @given(st.text())
-@verifies("SRS-113", "RC-113")
+@verifies("SRS-113@b36d290d", "RC-113@702f05b3")
 def test_no_other_text_is_a_frontal_view(text: str) -> None:
     assert (outcome(view_position=text) == "pass") == (text in {"PA", "AP"})
 
 
 @given(st.text(alphabet="APLRT _-/"))
-@verifies("SRS-113", "RC-113")
+@verifies("SRS-113@b36d290d", "RC-113@702f05b3")
 def test_only_whole_words_of_a_description_vote(text: str) -> None:
     words = set(text.replace("_", " ").replace("-", " ").replace("/", " ").split())
     said = words & {"PA", "AP", "LAT", "LL", "RL"}
@@ -96,7 +96,7 @@ def test_only_whole_words_of_a_description_vote(text: str) -> None:
         ("ProtocolName", "protocol_name"),
     ],
 )
-@verifies("SRS-171")
+@verifies("SRS-171@ec46c465")
 def test_the_view_travels_with_the_tag_that_said_it(value: str, keyword: str, field: str) -> None:
     vote = resolve_view(film(**{field: value}))
     assert vote is not None
@@ -104,14 +104,14 @@ def test_the_view_travels_with_the_tag_that_said_it(value: str, keyword: str, fi
 
 
 @pytest.mark.parametrize(("code", "value"), [(PA, "PA"), (AP, "AP")])
-@verifies("SRS-171")
+@verifies("SRS-171@ec46c465")
 def test_the_view_code_is_named_as_source(code: Code, value: str) -> None:
     vote = resolve_view(film(view_codes=(code,)))
     assert vote is not None
     assert (vote.view, vote.source) == (value, "ViewCodeSequence")
 
 
-@verifies("SRS-171", "SRS-113")
+@verifies("SRS-171@ec46c465", "SRS-113@b36d290d")
 def test_a_rejected_view_lists_its_votes() -> None:
     verdict = view(film(view_position="PA", patient_position="LAT"), LABEL)
     assert verdict.value == "ViewPosition PA, PatientPosition LAT"

@@ -41,13 +41,13 @@ def rejecting(result: object) -> set[CheckCode]:
     return {c.code for c in result.checks if c.outcome is Outcome.REJECT}  # type: ignore[attr-defined]
 
 
-@verifies("SRS-136", "RC-136", level="system")
+@verifies("SRS-136@4341cfcb", "RC-136@45163aad", level="system")
 @pytest.mark.parametrize("syntax", [RLE, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, J2K_LOSSLESS])
 def test_a_lossless_syntax_does_not_change_the_score(syntax: str, device: Device) -> None:
     assert score(device, to_bytes(compressed(dx(), syntax))) == score(device, to_bytes(dx()))
 
 
-@verifies("SRS-135", "RC-135")
+@verifies("SRS-135@52b2a92d", "RC-135@9bcc93e2")
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": "2048", "WindowWidth": "3000"}])
 def test_a_monochrome1_twin_has_the_same_score_bit_for_bit(
     window: dict[str, str], device: Device
@@ -62,7 +62,7 @@ def test_a_monochrome1_twin_has_the_same_score_bit_for_bit(
     assert score(device, to_bytes(twin)) == score(device, to_bytes(dx(**window)))
 
 
-@verifies("SRS-153", "RC-153", level="system")
+@verifies("SRS-153@e9f7fc7a", "RC-153@9cf4f7d8", level="system")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -79,14 +79,14 @@ def test_free_text_names_and_dates_change_nothing(changes: dict[str, str], devic
     assert changed.checks[3:] == plain.checks[3:] or changed.checks == plain.checks
 
 
-@verifies("SRS-131", "RC-131")
+@verifies("SRS-131@86618d56", "RC-131@bd2090ae")
 def test_all_findings_are_reported(device: Device) -> None:
     film = dx(Modality="CT", BodyPartExamined="ABDOMEN", PatientAge="010Y", ViewPosition="LL")
     wanted = {CheckCode.MODALITY, CheckCode.BODY_PART, CheckCode.AGE, CheckCode.VIEW}
     assert rejecting(device.read(to_bytes(film))) == wanted
 
 
-@verifies("SRS-132")
+@verifies("SRS-132@9927ddaf")
 def test_a_failed_finding_outranks_a_rejected_one(device: Device) -> None:
     film = dx(Modality="CT")
     film.Rows = 1000
@@ -96,7 +96,7 @@ def test_a_failed_finding_outranks_a_rejected_one(device: Device) -> None:
     assert result.exit_code == 4
 
 
-@verifies("SRS-147", level="integration")
+@verifies("SRS-147@8b6ad5e8", level="integration")
 def test_the_record_has_the_keys_of_its_schema(device: Device) -> None:
     entry = json.loads(json.dumps(record(device.read(to_bytes(dx())))))
     assert list(entry) == [
@@ -119,7 +119,7 @@ def test_the_record_has_the_keys_of_its_schema(device: Device) -> None:
     assert {c["code"] for c in entry["checks"]} == set(CheckCode)
 
 
-@verifies("SRS-148", "RC-148")
+@verifies("SRS-148@b944f448", "RC-148@4c3b5db0")
 @pytest.mark.parametrize(
     ("data", "status"),
     [(b"", "failed"), (to_bytes(dx(Modality="CT")), "rejected")],
@@ -130,13 +130,13 @@ def test_only_an_analysed_film_has_a_finding(data: bytes, status: str, device: D
     assert entry["finding"] is None
 
 
-@verifies("SRS-171", level="unit")
+@verifies("SRS-171@ec46c465", level="unit")
 def test_the_view_is_stated_with_its_source(device: Device) -> None:
     film = dx(ViewPosition="AP", ViewCodeSequence=None)
     assert record(device.read(to_bytes(film)))["view"] == {"value": "AP", "source": "ViewPosition"}
 
 
-@verifies("SRS-154", "RC-154", level="integration")
+@verifies("SRS-154@4d0805bf", "RC-154@d9af5b2a", level="integration")
 def test_path_text_bytes_and_data_set_give_one_answer(device: Device, tmp_path: Path) -> None:
     film = dx()
     path = tmp_path / "film.dcm"
@@ -146,7 +146,7 @@ def test_path_text_bytes_and_data_set_give_one_answer(device: Device, tmp_path: 
     assert len(results) == sum(isinstance(r, Analyzed) for r in results)
 
 
-@verifies("SRS-154", "RC-154", "SRS-180", "RC-180", level="integration")
+@verifies("SRS-154@4d0805bf", "RC-154@d9af5b2a", "SRS-180@07397333", "RC-180@1dfcdd47", level="integration")
 def test_eight_threads_give_the_answers_of_one(device: Device) -> None:
     films = [to_bytes(dx(pixels(side=512, seed=seed))) for seed in range(4)]
     films += [to_bytes(compressed(dx(pixels(side=512, seed=seed)), JPEG_LS)) for seed in range(4)]
@@ -156,7 +156,7 @@ def test_eight_threads_give_the_answers_of_one(device: Device) -> None:
     assert together == alone * 3
 
 
-@verifies("SRS-169", "RC-169", level="integration")
+@verifies("SRS-169@ed0d4aed", "RC-169@3e0d5462", level="integration")
 def test_a_refusal_says_that_silence_is_not_negative(device: Device) -> None:
     from cxr_device.outputs.report_html import report  # noqa: PLC0415
 
@@ -166,7 +166,7 @@ def test_a_refusal_says_that_silence_is_not_negative(device: Device) -> None:
     assert "not flagged is not a normal film" in page
 
 
-@verifies("SRS-173", level="integration")
+@verifies("SRS-173@5d6ee333", level="integration")
 def test_check_runs_no_network(release: Release) -> None:
     def never(_pixels: object) -> object:
         raise AssertionError("the network ran")
@@ -180,7 +180,7 @@ def test_check_runs_no_network(release: Release) -> None:
     assert isinstance(device.check(to_bytes(dx(Modality="CT"))), Rejected)
 
 
-@verifies("SRS-176", "RC-176", level="integration")
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="integration")
 def test_the_record_is_bound_to_the_bytes_not_the_uid(device: Device) -> None:
     first, second = dx(), dx(pixels(opacity=False))
     assert first.SOPInstanceUID == second.SOPInstanceUID
@@ -191,7 +191,7 @@ def test_the_record_is_bound_to_the_bytes_not_the_uid(device: Device) -> None:
     assert one.decision.probability != two.decision.probability
 
 
-@verifies("SRS-177", "RC-177", level="system")
+@verifies("SRS-177@68444642", "RC-177@4d05b5fb", level="system")
 def test_reading_opens_no_connection(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
         raise AssertionError("a socket was opened")
@@ -200,7 +200,7 @@ def test_reading_opens_no_connection(device: Device, monkeypatch: pytest.MonkeyP
     assert isinstance(device.read(to_bytes(compressed(dx(), JPEG_LS))), Analyzed)
 
 
-@verifies("SRS-178", "RC-178", level="integration")
+@verifies("SRS-178@5aa37ec3", "RC-178@72e47793", level="integration")
 def test_the_triage_claim_marks_no_region(device: Device) -> None:
     from cxr_device.outputs.report_html import report  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def test_the_triage_claim_marks_no_region(device: Device) -> None:
     assert device.identity.claim == "triage"
 
 
-@verifies("SRS-184", "RC-184", level="integration")
+@verifies("SRS-184@3cf91756", "RC-184@3c64cc72", level="integration")
 def test_a_rejected_film_never_reaches_the_network(release: Release) -> None:
     def never(_pixels: object) -> object:
         raise AssertionError("the network ran")
@@ -221,7 +221,7 @@ def test_a_rejected_film_never_reaches_the_network(release: Release) -> None:
         assert isinstance(device.read(to_bytes(film)), Rejected)
 
 
-@verifies("SRS-142", level="unit")
+@verifies("SRS-142@b9082156", level="unit")
 def test_the_score_is_the_mean_logit_of_the_release_s_heads(release: Release) -> None:
     logits = np.arange(len(release.heads), dtype=np.float32)[np.newaxis]
     device = Device(release, infer=lambda _pixels: logits)
@@ -231,7 +231,7 @@ def test_the_score_is_the_mean_logit_of_the_release_s_heads(release: Release) ->
     assert device.score(result.film) == pytest.approx(wanted)
 
 
-@verifies("SRS-145", "RC-145", level="integration")
+@verifies("SRS-145@305eeadf", "RC-145@df1f3171", level="integration")
 def test_the_operating_point_is_the_release_s_and_frozen(device: Device) -> None:
     result = device.read(to_bytes(dx()))
     assert isinstance(result, Analyzed)
@@ -251,7 +251,7 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 @pytest.mark.parametrize(
     "name", ["weights/network.safetensors", "weights/network.onnx", "preprocessing.py"]
 )
@@ -267,7 +267,7 @@ def test_a_changed_byte_stops_the_device(name: str, package: Path) -> None:
         Release.load(package)
 
 
-@verifies("SRS-130", "RC-130", "SRS-166", "RC-166", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", "SRS-166@5c924c83", "RC-166@4af25ac0", level="integration")
 @pytest.mark.parametrize("broken", ["min_age_years = 22", "[operating_point]"])
 def test_a_damaged_release_file_stops_the_device(broken: str, package: Path) -> None:
     text = (package / "release.toml").read_text(encoding="utf-8")
@@ -276,7 +276,7 @@ def test_a_damaged_release_file_stops_the_device(broken: str, package: Path) -> 
         Release.load(package)
 
 
-@verifies("SRS-141", "RC-141", level="integration")
+@verifies("SRS-141@140d2709", "RC-141@66b99488", level="integration")
 def test_the_runtime_equals_the_network_it_was_exported_from(release: Release) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     from cxr_device import runtimes  # noqa: PLC0415
@@ -290,7 +290,7 @@ def test_the_runtime_equals_the_network_it_was_exported_from(release: Release) -
     assert np.abs(runtimes.on_cpu(release.graph)(batch) - eager).max() <= runtimes.LOGIT_TOLERANCE
 
 
-@verifies("SRS-141", "RC-141", level="integration")
+@verifies("SRS-141@140d2709", "RC-141@66b99488", level="integration")
 def test_the_runtime_equals_the_network_on_real_films(shared_data: Path, release: Release) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     from cxr_device import runtimes  # noqa: PLC0415
@@ -304,7 +304,7 @@ def test_the_runtime_equals_the_network_on_real_films(shared_data: Path, release
     assert np.abs(runtimes.on_cpu(release.graph)(batch) - eager).max() <= runtimes.LOGIT_TOLERANCE
 
 
-@verifies("SRS-182", "SRS-183", level="unit")
+@verifies("SRS-182@1cf56f19", "SRS-183@37f0c7b9", level="unit")
 def test_every_code_is_described_once_with_an_action() -> None:
     assert list(DESCRIPTIONS) == list(CheckCode)
     assert all(d.action and d.hazard and d.accepted and d.otherwise for d in DESCRIPTIONS.values())

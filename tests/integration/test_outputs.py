@@ -14,7 +14,7 @@ from cxr_device.outputs.report_html import report
 from verification import verifies
 
 
-@verifies("SRS-152", level="integration")
+@verifies("SRS-152@749f56d9", level="integration")
 def test_the_page_needs_nothing_from_outside(device: Device) -> None:
     result = device.read(to_bytes(dx()))
     page = report(result, device.release, picture=device.picture(result))
@@ -24,7 +24,7 @@ def test_the_page_needs_nothing_from_outside(device: Device) -> None:
     assert all(check.code in page for check in result.checks)
 
 
-@verifies("SRS-152", level="integration")
+@verifies("SRS-152@749f56d9", level="integration")
 def test_what_a_file_says_cannot_become_markup(device: Device) -> None:
     data = to_bytes(dx()).replace(b"CS\x06\x00CHEST ", b"CS\x06\x00<B>XY ")
     page = report(device.read(data), device.release, picture=None)
@@ -32,7 +32,7 @@ def test_what_a_file_says_cannot_become_markup(device: Device) -> None:
     assert "&lt;B&gt;XY" in page
 
 
-@verifies("SRS-167", "RC-167", level="integration")
+@verifies("SRS-167@c6062141", "RC-167@5ee3caae", level="integration")
 def test_a_write_that_is_cut_leaves_nothing_half_written(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_write_that_is_cut_leaves_nothing_half_written(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@verifies("SRS-175", "RC-175", level="integration")
+@verifies("SRS-175@700100c2", "RC-175@0352d367", level="integration")
 def test_a_hostile_uid_names_no_path(device: Device, tmp_path: Path) -> None:
     data = to_bytes(dx()).replace(
         b"1.2.826.0.1.3680043.10.1559.3\0", b"../../../../../../../etc/xxxx\0"
@@ -55,7 +55,7 @@ def test_a_hostile_uid_names_no_path(device: Device, tmp_path: Path) -> None:
     assert not any(".." in Path(output.path).parts for output in written)
 
 
-@verifies("SRS-155", "RC-155", level="system")
+@verifies("SRS-155@5e9e6fbd", "RC-155@66076a19", level="system")
 def test_research_output_says_that_it_is_not_the_device(tmp_path: Path) -> None:
     device = Device.load(profile="research")
     result = device.read(to_bytes(dx()))

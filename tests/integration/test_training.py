@@ -24,7 +24,7 @@ def films(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
     return table
 
 
-@verifies("SRS-165", "RC-165", level="integration")
+@verifies("SRS-165@d4a358d4", "RC-165@d4245893", level="integration")
 def test_only_nih_findings_teach_and_unknown_ones_are_left_out() -> None:
     table = films(
         ("a", "PA", "Consolidation|Effusion", 0), ("a", "PA", "Pneumonia", 1),
@@ -39,7 +39,7 @@ def test_only_nih_findings_teach_and_unknown_ones_are_left_out() -> None:
     assert np.array_equal(without, found.to_numpy(dtype=np.float32), equal_nan=True)
 
 
-@verifies("SRS-165", "RC-165", level="integration")
+@verifies("SRS-165@d4a358d4", "RC-165@d4245893", level="integration")
 def test_no_patient_stands_in_two_splits(shared_data: Path) -> None:
     table = read_manifests(
         [shared_data / "nih/manifest.csv", shared_data / "nih_extra/manifest.csv"]
@@ -49,7 +49,7 @@ def test_no_patient_stands_in_two_splits(shared_data: Path) -> None:
     assert not (patients["train"] | patients["tune"]) & patients["test"]
 
 
-@verifies("SRS-165", "RC-165", level="integration")
+@verifies("SRS-165@d4a358d4", "RC-165@d4245893", level="integration")
 def test_excluded_rows_and_second_copies_are_left_out(tmp_path: Path) -> None:
     rows = {
         "file": ["s/1.jpg", "s/2.jpg", "t/3.jpg"], "use": ["yes", "excluded: under 18", "yes"],
@@ -70,7 +70,7 @@ def test_draw_weights_stay_within_a_third_and_three() -> None:
     assert weights[50] > weights[0]
 
 
-@verifies("SRS-164", "RC-164", level="integration")
+@verifies("SRS-164@f5c210e6", "RC-164@7c14f81f", level="integration")
 @given(
     values=st.lists(
         st.tuples(st.floats(0.01, 0.99), st.booleans()), min_size=5, max_size=80

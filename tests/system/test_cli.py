@@ -47,7 +47,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@verifies("SRS-150", "SRS-151", "RC-151", "SRS-168", "RC-168", "SRS-170", "SRS-156", level="system")
+@verifies("SRS-150@17d39870", "SRS-151@b722b509", "RC-151@b2fa273c", "SRS-168@a6e43416", "RC-168@57330627", "SRS-170@6e5a15ee", "SRS-156@56474560", level="system")
 def test_a_batch_goes_on_and_returns_the_highest_code(batch: Path) -> None:
     done = run("read", batch, "--json")
     entries = [json.loads(line) for line in done.stdout.splitlines()]
@@ -58,7 +58,7 @@ def test_a_batch_goes_on_and_returns_the_highest_code(batch: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@verifies("SRS-149", "RC-149", level="system")
+@verifies("SRS-149@c218afc6", "RC-149@fb40471f", level="system")
 def test_no_patient_stands_in_any_output(batch: Path, tmp_path: Path) -> None:
     done = run("read", batch, "--out", tmp_path / "out")
     written = b"".join(p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file())
@@ -68,7 +68,7 @@ def test_no_patient_stands_in_any_output(batch: Path, tmp_path: Path) -> None:
         assert planted not in everything
 
 
-@verifies("SRS-150", level="system")
+@verifies("SRS-150@17d39870", level="system")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -80,14 +80,14 @@ def test_exit_codes(arguments: list[str | Path], code: int) -> None:
     assert run(*arguments).returncode == code
 
 
-@verifies("SRS-174", level="system")
+@verifies("SRS-174@f8da7617", level="system")
 def test_wrong_usage_says_what_is_accepted() -> None:
     done = run("explain", "LATERAL_VIEW")
     assert done.returncode == 2
     assert "VIEW" in done.stderr
 
 
-@verifies("SRS-150", "SRS-167", level="system")
+@verifies("SRS-150@17d39870", "SRS-167@c6062141", level="system")
 def test_a_folder_that_cannot_be_written_is_exit_6(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = run("read", PHANTOM, "--out", tmp_path / "file/results", "--json")
@@ -96,14 +96,14 @@ def test_a_folder_that_cannot_be_written_is_exit_6(tmp_path: Path) -> None:
     assert "OUTPUT" in done.stderr
 
 
-@verifies("SRS-155", "RC-155", level="system")
+@verifies("SRS-155@5e9e6fbd", "RC-155@66076a19", level="system")
 def test_the_research_profile_says_so_everywhere() -> None:
     told = run("read", PHANTOM, "--profile", "research")
     assert "not the device" in told.stdout
     assert "not the device" in told.stderr
 
 
-@verifies("SRS-157", "RC-157", level="system")
+@verifies("SRS-157@74eb2bf2", "RC-157@dc06e628", level="system")
 def test_every_code_is_explained() -> None:
     script = (
         "from click.testing import CliRunner; from cxr_device.cli import main\n"
@@ -117,7 +117,7 @@ def test_every_code_is_explained() -> None:
     assert "22 to 120 years" in run("explain", "AGE").stdout
 
 
-@verifies("SRS-158", "RC-158", level="system")
+@verifies("SRS-158@177269cb", "RC-158@8ae17440", level="system")
 def test_info_states_identity_and_use(release: Release) -> None:
     facts = json.loads(run("info", "--json").stdout)
     assert facts["intended_use"] == release.label.intended_use
@@ -126,21 +126,21 @@ def test_info_states_identity_and_use(release: Release) -> None:
     assert release.label.intended_use in run("info").stdout
 
 
-@verifies("SRS-172", level="system")
+@verifies("SRS-172@1c39d8ae", level="system")
 def test_the_self_test_passes() -> None:
     done = run("selftest")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "self-test passed"
 
 
-@verifies("SRS-181", level="system")
+@verifies("SRS-181@63e776af", level="system")
 def test_the_conformance_statement_is_printed_from_the_tables() -> None:
     text = run("conformance").stdout
     assert all(f"| {code} |" in text for code in CheckCode)
     assert "1.2.840.10008.1.2.4.70" in text
 
 
-@verifies("SRS-159", level="system")
+@verifies("SRS-159@24d45582", level="system")
 def test_reading_loads_no_torch() -> None:
     script = (
         "import sys; from cxr_device import Device\n"
@@ -151,7 +151,7 @@ def test_reading_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
 
 
-@verifies("SRS-160", level="system")
+@verifies("SRS-160@9d43fdda", level="system")
 def test_help_loads_neither_network_nor_reader() -> None:
     script = (
         "import sys; from click.testing import CliRunner; from cxr_device.cli import main\n"
@@ -163,7 +163,7 @@ def test_help_loads_neither_network_nor_reader() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
 
 
-@verifies("SRS-179", "RC-179", level="system")
+@verifies("SRS-179@e15c5319", "RC-179@88e1ca7f", level="system")
 def test_a_hostile_file_costs_less_than_two_gigabytes_and_ten_seconds(tmp_path: Path) -> None:
     import resource  # noqa: PLC0415
     import time  # noqa: PLC0415

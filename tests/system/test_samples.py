@@ -13,7 +13,7 @@ from cxr_device.vocabulary import Outcome
 from verification import verifies
 
 
-@verifies("SRS-112", "SRS-109", "SRS-113", "SRS-151", level="system")
+@verifies("SRS-112@189a8a58", "SRS-109@f2badfbb", "SRS-113@b36d290d", "SRS-151@b722b509", level="system")
 def test_the_six_samples_end_as_the_decision_table_says(shared_data: Path) -> None:
     paths = sorted(map(str, (shared_data / "dicom").glob("test*.dcm")))
     command = [sys.executable, "-c", "from cxr_device.cli import main; main()", "read", "--json"]
@@ -27,7 +27,7 @@ def test_the_six_samples_end_as_the_decision_table_says(shared_data: Path) -> No
     assert warned == {"SOP_CLASS", "VIEW", "AGE", "BITS", "BURNED_IN", "PIXEL_SPACING"}
 
 
-@verifies("SRS-105", "SRS-107", level="system")
+@verifies("SRS-105@6aad26ca", "SRS-107@5e273b0b", level="system")
 def test_no_file_that_pydicom_carries_is_analysed(device: Device) -> None:
     folder = Path(pydicom.__file__).parent / "data"
     files = [path for path in folder.rglob("*") if path.is_file()]

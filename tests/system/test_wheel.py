@@ -12,7 +12,7 @@ from verification import verifies
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@verifies("SRS-162", level="system")
+@verifies("SRS-162@d25da8a8", level="system")
 def test_the_wheel_reads_the_bundled_example(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     subprocess.run(  # noqa: S603
@@ -38,7 +38,7 @@ def test_the_wheel_reads_the_bundled_example(tmp_path: Path) -> None:
     assert "probability" in done.stdout
 
 
-@verifies("SRS-188", level="unit")
+@verifies("SRS-188@fff21301", level="unit")
 @pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
 def test_locks_hold_hashes_and_no_address(name: str) -> None:
     lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
@@ -49,7 +49,7 @@ def test_locks_hold_hashes_and_no_address(name: str) -> None:
     assert not any("://" in line or line.startswith("--") for line in lines)
 
 
-@verifies("SRS-159", level="system")
+@verifies("SRS-159@24d45582", level="system")
 def test_the_base_lock_holds_no_torch() -> None:
     text = (ROOT / "requirements/base.txt").read_text(encoding="utf-8")
     assert "onnxruntime==" in text

@@ -32,7 +32,7 @@ def test_the_items_of_this_repository_read_without_complaint(found: items.Items)
     assert {name for name, places in found.places.items() if len(places) > 1} == set()
 
 
-@verifies("SRS-185")
+@verifies("SRS-185@7370bfa0")
 @pytest.mark.system
 def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
     statement = (
@@ -53,7 +53,7 @@ def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
         assert label["intended_use"] == statement
 
 
-@verifies("SRS-186")
+@verifies("SRS-186@15492e92")
 @pytest.mark.system
 def test_the_performance_chapter_takes_subgroups_and_numbers_from_results() -> None:
     chapter = (ROOT / "docs" / "submission" / "performance.rst").read_text("utf-8")
@@ -63,7 +63,7 @@ def test_the_performance_chapter_takes_subgroups_and_numbers_from_results() -> N
     assert re.findall(r"\b0\.\d{2,}", prose) == [], "a performance number is typed by hand"
 
 
-@verifies("SRS-187")
+@verifies("SRS-187@7d8f627a")
 @pytest.mark.system
 def test_the_monitoring_plan_names_rates_limits_and_actions() -> None:
     plan = text("docs/monitoring_plan.rst")
@@ -73,7 +73,7 @@ def test_the_monitoring_plan_names_rates_limits_and_actions() -> None:
     assert "docs/monitoring_plan" in labelling.documents
 
 
-@verifies("SRS-188")
+@verifies("SRS-188@fff21301")
 def test_every_dependency_is_locked_by_digest_at_the_version_of_the_soup_list(
     found: items.Items,
 ) -> None:
