@@ -67,7 +67,7 @@ def read(paths: tuple[str, ...], out: Path | None, as_json: bool, profile: str, 
 @_json
 def check(paths: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Judge headers and pixel ranges, without the network (PIXEL_GATE is not run)."""
-    device = _load(profile="triage", where="cpu")
+    device = _load(profile="triage", where=None)
     sys.exit(_run(device, device.check, paths, out=None, as_json=as_json))
 
 
@@ -224,11 +224,13 @@ def _label() -> Any:  # noqa: ANN401
     return _release().label
 
 
-def _load(*, profile: str, where: str) -> "Device":
+def _load(*, profile: str, where: str | None) -> "Device":
     from cxr_device.device import Device  # noqa: PLC0415
     from cxr_device.errors import IntegrityError  # noqa: PLC0415
 
     try:
+        if where is None:
+            return Device.load_guards()
         return Device.load(profile=profile, device=where)  # type: ignore[arg-type]
     except IntegrityError as error:
         click.echo(str(error), err=True)

@@ -55,8 +55,8 @@ MEMORY_LIMIT: Final = 1536 * 2**20
 TIME_LIMIT_S: Final = 8.0
 """Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
 _END_OF_IMAGE: Final = b"\xff\xd9"
-"""Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC). Decoders fill a cut frame with
-grey and say nothing, so a stream without it is refused first (ISO/IEC 10918-1, 14495-1, 15444-1)."""
+"""Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC; ISO/IEC 10918-1, 14495-1, 15444-1).
+Decoders fill a cut frame with grey and say nothing, so a stream without it is refused first."""
 _REGION: Final = 72 * 2**20
 """Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
 LEVELS: Final = 32767

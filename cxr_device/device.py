@@ -112,6 +112,16 @@ class Device:
             infer = runtimes.on_cpu(release.graph)
         return cls(release, infer=infer, profile=Profile(profile))
 
+    @classmethod
+    def load_guards(cls) -> "Device":
+        """Load the installed release without a network: `check` is all that it can do."""
+
+        def absent(_pixels: "NDArray[np.float32]") -> "NDArray[np.float32]":
+            message = "this device was loaded without its network"
+            raise RuntimeError(message)
+
+        return cls(Release.load(), infer=absent)
+
     @property
     def identity(self) -> DeviceIdentity:
         """Which device this is, as every record states it."""

@@ -76,9 +76,13 @@ class Release:
     @classmethod
     def _read(cls, folder: Path) -> "Release":
         blob = _bytes(folder / "release.toml")
+        found = sha256(blob).hexdigest()
+        locked = _bytes(folder / "release.sha256").decode("ascii", "replace").strip()
+        if found != locked:
+            raise IntegrityError("configuration (release.toml)", found=found, locked=locked)
         try:
             table = tomllib.loads(blob.decode("utf-8"))
-            return cls._from_table(table, folder, sha256(blob).hexdigest())
+            return cls._from_table(table, folder, found)
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(
                 "release.toml", found=repr(error), locked="a whole file"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
+from cxr_device.vocabulary import Profile
 
 __all__ = ["SCHEMA", "WrittenOutput", "record"]
 
@@ -41,12 +42,15 @@ def record(
             status = "failed"
         case Checked():
             pass
+    device = asdict(result.device)
+    if result.device.profile == Profile.RESEARCH:
+        device["notice"] = "not the device: research profile, not for clinical use"
     view = result.view
     return {
         "schema": SCHEMA,
         "status": status,
         "source": asdict(result.source),
-        "device": asdict(result.device),
+        "device": device,
         "checks": [
             {key: str(value) for key, value in asdict(check).items()} for check in result.checks
         ],

@@ -15,6 +15,12 @@ from cxr_device.vocabulary import Flag, Outcome, Profile
 
 __all__ = ["report"]
 
+_SILENCE: Final = (
+    "<p>No answer is not a negative answer: pneumonia is not excluded, and the film is read in the "
+    "normal reading order.</p>"
+)
+"""What the absence of a flag means."""
+
 _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#5b6470;--page:#fff;--card:#f4f6f8;--line:#d5dae0;
 --green:#1a7f37;--amber:#9a6700;--red:#cf222e;--grey:#8b949e;--blue:#0b62c4}
@@ -118,7 +124,7 @@ def _flag(result: Analyzed | Rejected | Failed | Checked, release: Release) -> s
         for check in stops
     )
     kind = {"Not readable": "failed", "Not analysed": "rejected"}.get(_word(result), "")
-    silence = "<p>No answer is not a negative answer: read this film as usual.</p>" if stops else ""
+    silence = _SILENCE if stops else ""
     return f'<div class="flag {kind}"><b>{_word(result)}</b><ul>{reasons}</ul>{silence}</div>'
 
 

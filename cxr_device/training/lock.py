@@ -154,9 +154,16 @@ def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -
     training = table["training"]
     training["films"] = records[0]["films"]["train"]
     training["tune_films"], training["tune_positives"] = tuned.films, tuned.positives
-    path.write_text(tomlkit.dumps(table), encoding="utf-8")
+    _write_locked(path, tomlkit.dumps(table))
     table["self_test"]["score"] = _known_score(package)
-    path.write_text(tomlkit.dumps(table), encoding="utf-8")
+    _write_locked(path, tomlkit.dumps(table))
+
+
+def _write_locked(path: Path, text: str) -> None:
+    """Write release.toml, and its digest beside it."""
+    path.write_text(text, encoding="utf-8")
+    digest = sha256(text.encode("utf-8")).hexdigest()
+    path.with_suffix(".sha256").write_text(digest + "\n", encoding="ascii")
 
 
 def _known_score(package: Path) -> float:

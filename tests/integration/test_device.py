@@ -146,7 +146,13 @@ def test_path_text_bytes_and_data_set_give_one_answer(device: Device, tmp_path: 
     assert len(results) == sum(isinstance(r, Analyzed) for r in results)
 
 
-@verifies("SRS-154@4d0805bf", "RC-154@d9af5b2a", "SRS-180@07397333", "RC-180@1dfcdd47", level="integration")
+@verifies(
+    "SRS-154@4d0805bf",
+    "RC-154@d9af5b2a",
+    "SRS-180@07397333",
+    "RC-180@1dfcdd47",
+    level="integration",
+)
 def test_eight_threads_give_the_answers_of_one(device: Device) -> None:
     films = [to_bytes(dx(pixels(side=512, seed=seed))) for seed in range(4)]
     films += [to_bytes(compressed(dx(pixels(side=512, seed=seed)), JPEG_LS)) for seed in range(4)]
@@ -245,7 +251,7 @@ def test_the_operating_point_is_the_release_s_and_frozen(device: Device) -> None
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of what the release locks."""
-    for name in ("release.toml", "preprocessing.py"):
+    for name in ("release.toml", "release.sha256", "preprocessing.py"):
         shutil.copy(PACKAGE / name, tmp_path / name)
     shutil.copytree(PACKAGE / "weights", tmp_path / "weights")
     return tmp_path
@@ -267,12 +273,29 @@ def test_a_changed_byte_stops_the_device(name: str, package: Path) -> None:
         Release.load(package)
 
 
-@verifies("SRS-130@d5f726ba", "RC-130@e432754c", "SRS-166@5c924c83", "RC-166@4af25ac0", level="integration")
-@pytest.mark.parametrize("broken", ["min_age_years = 22", "[operating_point]"])
+@verifies(
+    "SRS-130@d5f726ba",
+    "RC-130@e432754c",
+    "SRS-166@5c924c83",
+    "RC-166@4af25ac0",
+    level="integration",
+)
+@pytest.mark.parametrize("broken", ["min_age_years = 22", "[operating_point]", "claim = "])
 def test_a_damaged_release_file_stops_the_device(broken: str, package: Path) -> None:
     text = (package / "release.toml").read_text(encoding="utf-8")
     (package / "release.toml").write_text(text.replace(broken, "x y"), encoding="utf-8")
     with pytest.raises(IntegrityError):
+        Release.load(package)
+
+
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", "SRS-145@305eeadf", level="integration")
+def test_a_moved_threshold_stops_the_device(package: Path) -> None:
+    path = package / "release.toml"
+    text = path.read_text(encoding="utf-8")
+    moved = text.replace("threshold = 0.", "threshold = 0.9")
+    assert moved != text
+    path.write_text(moved, encoding="utf-8")
+    with pytest.raises(IntegrityError, match="configuration"):
         Release.load(package)
 
 

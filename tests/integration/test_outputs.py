@@ -63,4 +63,6 @@ def test_research_output_says_that_it_is_not_the_device(tmp_path: Path) -> None:
     (page,) = tmp_path.rglob("report.html")
     (entry,) = tmp_path.rglob("result.json")
     assert "not the device" in page.read_text(encoding="utf-8")
-    assert json.loads(entry.read_text(encoding="utf-8"))["device"]["profile"] == "research"
+    stated = json.loads(entry.read_text(encoding="utf-8"))["device"]
+    assert stated["profile"] == "research"
+    assert "not the device" in stated["notice"]

@@ -47,7 +47,16 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@verifies("SRS-150@17d39870", "SRS-151@b722b509", "RC-151@b2fa273c", "SRS-168@a6e43416", "RC-168@57330627", "SRS-170@6e5a15ee", "SRS-156@56474560", level="system")
+@verifies(
+    "SRS-150@17d39870",
+    "SRS-151@b722b509",
+    "RC-151@b2fa273c",
+    "SRS-168@a6e43416",
+    "RC-168@57330627",
+    "SRS-170@6e5a15ee",
+    "SRS-156@56474560",
+    level="system",
+)
 def test_a_batch_goes_on_and_returns_the_highest_code(batch: Path) -> None:
     done = run("read", batch, "--json")
     entries = [json.loads(line) for line in done.stdout.splitlines()]
@@ -147,6 +156,16 @@ def test_reading_loads_no_torch() -> None:
         f"assert Device.load().read({str(PHANTOM)!r}).exit_code == 0\n"
         "loaded = {'torch', 'torchvision', 'timm', 'pandas', 'sklearn'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
+
+
+@verifies("SRS-173@5d6ee333", level="system")
+def test_check_loads_no_runtime() -> None:
+    script = (
+        "import sys; from cxr_device.device import Device\n"
+        f"assert Device.load_guards().check({str(PHANTOM)!r}).exit_code == 0\n"
+        "assert 'onnxruntime' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
 

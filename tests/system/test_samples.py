@@ -13,7 +13,9 @@ from cxr_device.vocabulary import Outcome
 from verification import verifies
 
 
-@verifies("SRS-112@189a8a58", "SRS-109@f2badfbb", "SRS-113@b36d290d", "SRS-151@b722b509", level="system")
+@verifies(
+    "SRS-112@189a8a58", "SRS-109@f2badfbb", "SRS-113@b36d290d", "SRS-151@b722b509", level="system"
+)
 def test_the_six_samples_end_as_the_decision_table_says(shared_data: Path) -> None:
     paths = sorted(map(str, (shared_data / "dicom").glob("test*.dcm")))
     command = [sys.executable, "-c", "from cxr_device.cli import main; main()", "read", "--json"]
