@@ -83,7 +83,7 @@ def broken(syntax: str, stream: bytes, label: Label) -> Radiograph:
     return taken(film, label)
 
 
-@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb")
+@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb", level="integration")
 @pytest.mark.parametrize("syntax", [*LOSSLESS, JPEG_BASELINE])
 def test_a_damaged_stream_is_one_coded_verdict(syntax: str, decoder: Decoder, label: Label) -> None:
     with pytest.raises(DecodeError) as caught:
@@ -91,7 +91,7 @@ def test_a_damaged_stream_is_one_coded_verdict(syntax: str, decoder: Decoder, la
     assert caught.value.verdict.outcome == "reject"
 
 
-@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb")
+@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb", level="integration")
 @pytest.mark.parametrize(
     "syntax",
     [JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, J2K_LOSSLESS],
@@ -106,7 +106,7 @@ def test_a_cut_stream_is_refused(syntax: str, share: float, decoder: Decoder, la
         decoder.decode(taken(whole, label))
 
 
-@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb")
+@verifies("SRS-128@1d0fb40e", "RC-128@24430ffb", level="integration")
 def test_a_frame_of_another_size_is_refused(decoder: Decoder, label: Label) -> None:
     film = compressed(dx(), JPEG_LS)
     film.Rows = 1000
