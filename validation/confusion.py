@@ -1,13 +1,13 @@
 """The 2x2 table of a diagnostic test: every measure that a submission quotes, with intervals."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from math import exp, inf, log, sqrt
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_device.decision import OperatingPoint, is_suspected
 from validation.errors import ArgumentError
 from validation.estimate import Estimate, check_level, normal_quantile, undefined
 from validation.proportions import Method, proportion
@@ -20,16 +20,10 @@ Flags = NDArray[np.bool_]
 def suspected(score: NDArray[np.float64], threshold: float) -> Flags:
     """Apply the device's own comparison to a cohort, so that the rule measured is the rule shipped.
 
-    The device's `decision` module is used where it is installed with this package; the comparison
-    written here is the same one: a tie counts as suspected.
+    A tie counts as suspected.
     """
     score = np.asarray(score, dtype=np.float64)
-    try:
-        decision = import_module("cxr_device.decision")
-    except ModuleNotFoundError:
-        return score >= threshold
-    point = decision.OperatingPoint(identifier="study", threshold=threshold)
-    return cast("Flags", decision.is_suspected(score, point))
+    return is_suspected(score, OperatingPoint(identifier="study", threshold=threshold))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
