@@ -26,13 +26,11 @@ class Augmentation:
     """Largest change of the aspect ratio, share."""
     gamma: float = 0.3
     """Largest |log exponent| of the grey scale."""
-    window: float = 0.08
-    """Largest share of the grey scale cut off at either end."""
     noise: float = 0.03
     """Largest standard deviation of added noise, share of the film's own."""
-    softness: float = 0.6
+    softness: float = 0.7
     """Share of films made as soft as a smaller original."""
-    softest: int = 96
+    softest: int = 128
     """Pixels; side of the smallest original imitated. Sharpness tells the sources apart."""
 
     def __call__(self, films: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
@@ -52,9 +50,6 @@ class Augmentation:
         low = films.amin(dim=(2, 3), keepdim=True)
         span = (films.amax(dim=(2, 3), keepdim=True) - low).clamp(min=1.0)
         films = (films - low) / span
-        cut_low = draw(self.window).abs().view(-1, 1, 1, 1)
-        cut_high = draw(self.window).abs().view(-1, 1, 1, 1)
-        films = ((films - cut_low) / (1 - cut_low - cut_high)).clamp(0.0, 1.0)
         films = films.clamp(min=1e-6) ** draw(self.gamma).exp().view(-1, 1, 1, 1)
         deviation, mean = torch.std_mean(films, dim=(2, 3), keepdim=True, correction=0)
         films = (films - mean) / deviation.clamp(min=1e-3)

@@ -19,15 +19,12 @@ from cxr_device.network import FINDINGS, HEADS
 from cxr_device.preprocessing import levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
 
-__all__ = ["Films", "read_manifests", "sampling_weights", "squares", "targets"]
+__all__ = ["Films", "read_manifests", "squares", "targets"]
 
 _UNSURE: Final = "Pneumonia (with others?)"
 """A source's own word: pneumonia for certain, other findings unknown."""
 
 _AIRSPACE: Final = ("Consolidation", "Infiltration")
-
-_LONGEST_RATIO: Final = 3.0
-"""A film is drawn at most three times as often, or three times as seldom, as it occurs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +79,6 @@ def targets(films: pd.DataFrame) -> NDArray[np.float32]:
         message = f"{result.shape[1]} target columns for {len(HEADS)} heads"
         raise ValueError(message)
     return result
-
-
-def sampling_weights(films: pd.DataFrame, target: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Draw weights that loosen the tie between the label and source x view.
-
-    The weight of a film is P(label) P(source, view) / P(label, source, view) for the `Airspace`
-    label, clipped to [1/3, 3] (heavier weights were seen to slow the first epochs).
-    """
-    label = pd.Series(np.nan_to_num(target[:, HEADS.index("Airspace")], nan=2.0), films.index)
-    place = films["source"] + "/" + films["view"]
-    n = len(films)
-    joint = (place + "=" + label.astype(str)).map((place + "=" + label.astype(str)).value_counts())
-    expected = label.map(label.value_counts()) * place.map(place.value_counts()) / n
-    weight = (expected / joint).clip(1 / _LONGEST_RATIO, _LONGEST_RATIO)
-    return weight.to_numpy(dtype=np.float64)
 
 
 def _square(path: str, size: int) -> NDArray[np.uint16]:

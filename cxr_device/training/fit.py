@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -24,7 +26,7 @@ from torch.optim.swa_utils import AveragedModel
 from cxr_device.network import HEADS, Architecture, build
 from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.training.augmentation import Augmentation
-from cxr_device.training.films import Films, read_manifests, sampling_weights, squares, targets
+from cxr_device.training.films import Films, read_manifests, squares, targets
 
 __all__ = ["TrainingConfig", "fit", "logits_of", "within_view_auc"]
 
@@ -40,14 +42,12 @@ class TrainingConfig:
     seed: int
     epochs: int
     sizes: tuple[int, ...]
-    """Pixels; the input side of each epoch. The last is the device's own."""
+    """Pixels; the input side of each epoch. `tune` is read at the device's own."""
     learning_rate: float
     batch_size: int = 32
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
     ema_decay: float = 0.998
-    films_an_epoch: int = 0
-    """0: as many draws as there are films."""
     mixup: float = 0.0
     """Beta parameter of mixup; 0 mixes nothing."""
     manifests: tuple[str, ...] = ("nih/manifest.csv", "nih_extra/manifest.csv")
@@ -64,8 +64,8 @@ class TrainingConfig:
         values["sizes"] = tuple(values["sizes"])
         values["manifests"] = tuple(values.get("manifests", cls.manifests))
         config = cls(**values)
-        if len(config.sizes) != config.epochs or config.sizes[-1] != INPUT_SIZE:
-            message = f"{path}: sizes {config.sizes} must name each epoch and end at {INPUT_SIZE}"
+        if len(config.sizes) != config.epochs:
+            message = f"{path}: sizes {config.sizes} must name a side for each of {config.epochs}"
             raise ValueError(message)
         return config
 
@@ -140,15 +140,13 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     train, tune = (_films(config, data, split, cache) for split in ("train", "tune"))
     wanted = torch.from_numpy(targets(train.table))
     truth = targets(tune.table)[:, HEADS.index("Airspace")]
-    draw_weights = torch.from_numpy(sampling_weights(train.table, wanted.numpy()))
     net = build(config.architecture).to(memory_format=torch.channels_last)
     started = _start_from(net, config.start) if config.start else {}
     average = AveragedModel(net, multi_avg_fn=partial(_average, config.ema_decay), use_buffers=True)
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    count = config.films_an_epoch or len(train.table)
-    steps = count // config.batch_size
+    steps = len(train.table) // config.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
     )
@@ -157,7 +155,7 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
         begun = time.monotonic()
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
         torch.manual_seed(config.seed * 1000 + epoch)
-        order = torch.multinomial(draw_weights, count, replacement=True, generator=generator)
+        order = torch.randperm(len(train.table), generator=generator)
         net.train()
         losses = []
         for step in range(steps):
@@ -201,6 +199,7 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     save_file({k: v.contiguous() for k, v in average.module.state_dict().items()}, weights)
     record = {
         "config": asdict(config),
+        "commit": _commit(),
         "start": started,
         "films": {"train": len(train.table), "tune": len(tune.table)},
         "manifest_sha256": {
@@ -213,6 +212,24 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     }
     (run / "record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return weights
+
+
+def _commit() -> str:
+    """Commit of the code that trains, `-dirty` where it was changed since; empty outside git."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    words = [
+        git,
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
+    return found.stdout.strip()
 
 
 def _average(
