@@ -12,7 +12,7 @@ from validation import shortcuts, standalone, standalone_report
 from validation.estimate import record
 from validation.limitations import subgroup_table
 from validation.pivotal import sample_size
-from validation.prevalence import restate
+from validation.prevalence import PER, restate
 from validation.readers_report import (
     ReaderOptions,
     ReaderStudyFiles,
@@ -172,6 +172,7 @@ def _tables(
             "schema": "cxr-validate/prevalence/1",
             **origin,
             "reference": REFERENCES["reader_majority"],
+            "per": PER,
             "rows": restate(primary, inputs.pivotal.prevalences),
         },
         "shortcuts": {"schema": "cxr-validate/shortcuts/1", **origin, **audits},

@@ -20,12 +20,14 @@ _DIRECTIVES: Final[dict[str, type[Base]]] = {
     "api-reference": device.ApiReference,
     "clause-table": records.ClauseTable,
     "control-table": items.ControlTable,
+    "drawing": numbers.Drawing,
     "evidence": records.Evidence,
     "fmea-table": items.FmeaTable,
     "gap-table": records.GapTable,
     "guard-table": device.GuardTable,
     "item-table": items.ItemTable,
     "ledger-table": records.LedgerTable,
+    "limitations": numbers.Limitations,
     "metric": numbers.Metric,
     "metric-table": numbers.MetricTable,
     "pipeline-chart": device.PipelineChart,
@@ -41,6 +43,7 @@ _DIRECTIVES: Final[dict[str, type[Base]]] = {
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives and the `metric` role."""
+    app.add_config_value("cxr_drawings", {}, "env", types=[dict])
     app.add_role("metric", numbers.MetricRole())
     for name, directive in _DIRECTIVES.items():
         app.add_directive(name, directive)
