@@ -247,6 +247,31 @@ def mutate(
 
 
 @main.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
+@click.pass_context
+def sbom(ctx: click.Context, out: Path | None) -> None:
+    """List the packages of run time with their licences; --out writes CycloneDX JSON of all."""
+    from verification import sbom as module  # noqa: PLC0415  # lazy
+    from verification.repository import find_root  # noqa: PLC0415  # lazy
+
+    root = find_root(ctx.find_root().obj[0] or Path.cwd())
+    found = module.entries(root)
+    for entry in found:
+        if entry.run_time:
+            stated = entry.licence.stated if entry.licence else "not known"
+            click.echo(f"{entry.package.name:<16} {entry.package.version:<12} {stated}")
+    if out is not None:
+        text = module.to_json(root, found)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, "utf-8")
+        click.echo(str(out))
+    faults = module.run_time_faults(found)
+    for fault in faults:
+        click.echo(fault, err=True)
+    ctx.exit(1 if faults else 0)
+
+
+@main.command()
 @click.argument("attachments", nargs=-1)
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("build/submission")
