@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,105 @@ def conformance() -> None:
 @main.group()
 def dataset() -> None:
     """Work with research images (needs `pip install 'cxr-device[training]'`)."""
+
+
+@contextmanager
+def _research() -> Iterator[None]:
+    """End research commands as the exit codes say, with the extra or the mending named."""
+    from cxr_device.errors import DatasetError, OutputError, TrainingError  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        yield
+    except ImportError as error:
+        message = f"needs pip install 'cxr-device[training]' ({error})"
+        raise click.UsageError(message) from error
+    except DatasetError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.USAGE)
+    except OutputError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.OUTPUT)
+    except TrainingError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTERNAL)
+
+
+_nih = click.argument("nih_dir", type=click.Path(path_type=Path), metavar="NIH_DIR")
+
+
+@dataset.command("describe")
+@_nih
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder for report.html and report.json.",
+)  # fmt: skip
+@click.option(
+    "--sample", type=click.IntRange(min=0), default=2000, show_default=True,
+    help="Images whose pixels are read, drawn by a hash of the name; 0 reads all.",
+)  # fmt: skip
+def dataset_describe(nih_dir: Path, out: Path, sample: int) -> None:
+    """Describe the ChestX-ray14 download in NIH_DIR; the label table alone is enough."""
+    with _research():
+        from cxr_device.training.describe_report import describe  # noqa: PLC0415
+
+        report = describe(nih_dir, out=out, sample=sample)
+        for line in report["needs_images"]:
+            click.echo(f"needs images: {line}", err=True)
+        click.echo(
+            f"{out / 'report.html'}: {report['images']} images of {report['patients']} patients, "
+            f"{report['files']['found']} image files found",
+            err=True,
+        )
+
+
+@dataset.command("prepare")
+@_nih
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder for the cache; named again, a cut run goes on.",
+)  # fmt: skip
+@click.option(
+    "--size", type=click.IntRange(32, 1024), default=224, show_default=True,
+    help="Pixels; side of the cached squares.",
+)  # fmt: skip
+@click.option(
+    "--split", "rule", type=click.Choice(["official", "lists", "hash"]), default="official",
+    show_default=True, help="NIH's official lists, your own (--lists), or a hash of the patient.",
+)  # fmt: skip
+@click.option("--key", default="cxr_device", show_default=True, help="Key of the patient's hash.")
+@click.option(
+    "--lists", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of train_list.txt, val_list.txt and test_list.txt (CheXNet-style).",
+)  # fmt: skip
+@click.option("--min-age", type=click.IntRange(0), help="Years; without it the label's.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; without it one a core.")
+def dataset_prepare(  # noqa: PLR0913, PLR0917  # one argument an option
+    nih_dir: Path, out: Path, size: int, rule: str, key: str, lists: Path | None,
+    min_age: int | None, workers: int | None,
+) -> None:  # fmt: skip
+    """Select, split by patient and decode the download in NIH_DIR into a memory-mapped cache."""
+    import os  # noqa: PLC0415
+
+    label = _label()
+    with _research():
+        from cxr_device.training.cache import prepare  # noqa: PLC0415
+
+        if (rule == "lists") != (lists is not None):
+            raise click.UsageError("--split lists and --lists DIR go together")
+        record = prepare(
+            nih_dir, out=out, size=size, rule=rule, key=key, lists=lists,  # type: ignore[arg-type]
+            ages=(label.min_age_years if min_age is None else min_age, label.max_age_years),
+            workers=workers or os.cpu_count() or 1,
+        )  # fmt: skip
+        for step in record["cohort"]:
+            click.echo(f"{step['images']:>7}  {step['rule']} (left out: {step['left_out']})")
+        for name, reason in record["damaged"]["reasons"].items():
+            click.echo(f"damaged: {name}: {reason}", err=True)
+        click.echo(f"split: {record['split']['name']}")
+        for name, films in record["films"].items():
+            click.echo(f"{films:>7}  {name}")
+        click.echo(f"{out}: manifest {record['manifest_sha256']}")
 
 
 @dataset.command("score")

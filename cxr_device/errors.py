@@ -6,7 +6,9 @@
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
-    └── OutputError           a result could not be written: check the folder (exit 6)
+    ├── OutputError           a result could not be written: check the folder (exit 6)
+    ├── DatasetError          research data that is not what it should be: mend it (exit 2)
+    └── TrainingError         a training run that cannot go on (exit 70)
 
 Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded checks.
 """
@@ -15,10 +17,12 @@ from pathlib import Path
 
 __all__ = [
     "CxrDeviceError",
+    "DatasetError",
     "IntegrityError",
     "OperatingPointError",
     "OutputError",
     "ProbabilityError",
+    "TrainingError",
 ]
 
 
@@ -54,3 +58,17 @@ class OutputError(CxrDeviceError, OSError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"OUTPUT {path}: {reason}; choose a folder that can be written")
+
+
+class DatasetError(CxrDeviceError, ValueError):
+    """Research data (a table, a list, a folder, a configuration) that cannot be used as it is."""
+
+    def __init__(self, path: Path, reason: str, action: str) -> None:
+        super().__init__(f"DATASET {path}: {reason}; {action}")
+
+
+class TrainingError(CxrDeviceError, RuntimeError):
+    """A preparation or training run that cannot go on; its folder keeps what was done."""
+
+    def __init__(self, run: Path, reason: str, action: str) -> None:
+        super().__init__(f"TRAINING {run}: {reason}; {action}")

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FAILURES", "CheckCode", "Claim", "Flag", "Outcome", "Profile", "View"]
+__all__ = ["FAILURES", "FINDINGS", "CheckCode", "Claim", "Flag", "Outcome", "Profile", "View"]
 
 
 class CheckCode(StrEnum):
@@ -88,3 +88,10 @@ class Profile(StrEnum):
 
     TRIAGE = "triage"
     RESEARCH = "research"
+
+
+FINDINGS: Final = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
+    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
+"""The 14 findings of ChestX-ray14, as its label table spells them (Wang et al., CVPR 2017)."""
