@@ -31,7 +31,7 @@ def judge_pixels(
             message=f"above the {bits_stored} stored bits",
         )
     sample = stored[::2, ::2] if stored.size > _SAMPLE else stored
-    counts = np.bincount(sample.ravel(), minlength=1 << bits_stored)
+    counts = np.bincount(sample.ravel())
     levels, share = int(np.count_nonzero(counts)), float(counts.max() / sample.size)
     shown = f"{levels} grey levels, {share:.1%} at one"
     if levels < label.min_grey_levels:
