@@ -3,7 +3,16 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FAILURES", "CheckCode", "Claim", "Flag", "Outcome", "Profile", "View"]
+__all__ = [
+    "FAILURES",
+    "CheckCode",
+    "Claim",
+    "DicomOutput",
+    "Flag",
+    "Outcome",
+    "Profile",
+    "View",
+]
 
 
 class CheckCode(StrEnum):
@@ -88,3 +97,11 @@ class Profile(StrEnum):
 
     TRIAGE = "triage"
     RESEARCH = "research"
+
+
+class DicomOutput(StrEnum):
+    """A result as a DICOM object; the word is `kind` in the record, and the file's stem."""
+
+    STRUCTURED_REPORT = "dicom_sr"
+    SECONDARY_CAPTURE = "secondary_capture"
+    ENCAPSULATED_PDF = "encapsulated_pdf"
