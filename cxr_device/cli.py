@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdo
 )  # fmt: skip
 @_json
 @click.option(
+    "--dicom", is_flag=True,
+    help="With --out: also a structured report, a Secondary Capture and a PDF as DICOM objects "
+    "(needs cxr-device[node]).",
+)  # fmt: skip
+@click.option(
     "--profile", type=click.Choice(["triage", "research"]), default="triage", show_default=True,
     help="research: not the device, and every output says so.",
 )  # fmt: skip
@@ -57,10 +63,19 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdo
     "--device", "where", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
     show_default=True, help="Where the network runs.",
 )  # fmt: skip
-def read(paths: tuple[str, ...], out: Path | None, as_json: bool, profile: str, where: str) -> None:  # noqa: FBT001
+def read(  # noqa: PLR0913, PLR0917  # one parameter an option
+    paths: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+    dicom: bool,  # noqa: FBT001
+    profile: str,
+    where: str,
+) -> None:
     """Read films: guards, then network, then decision. Folders are walked."""
+    if dicom:
+        _require_dicom(out)
     device = _load(profile=profile, where=where)
-    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json))
+    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json, dicom=dicom))
 
 
 @main.command(epilog=_EXITS)
@@ -146,6 +161,34 @@ def conformance() -> None:
     from cxr_device.conformance import statement  # noqa: PLC0415
 
     click.echo(statement(_release()))
+
+
+@main.group()
+def audit() -> None:
+    """Work with audit files."""
+
+
+@audit.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--head", help="A digest kept elsewhere: the chain must still hold its line.")
+def audit_verify(file: Path, head: str | None) -> None:
+    """Hold every line of an audit FILE against its digest and the line before it.
+
+    Exit 0 where the chain is whole, 4 where the file cannot be read, 5 where the chain is broken.
+    """
+    from cxr_device.audit import verify  # noqa: PLC0415
+    from cxr_device.errors import AuditError  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        chain = verify(file, head=head)
+    except AuditError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTEGRITY)
+    except OSError as error:
+        click.echo(f"{file}: {error.strerror or error}", err=True)
+        sys.exit(ExitCode.FAILED)
+    click.echo(f"{file}: whole, {chain.lines} lines, last SHA-256 {chain.head}")
 
 
 @main.group()
@@ -340,6 +383,17 @@ def _load(*, profile: str, where: str | None) -> "Device":
         raise click.UsageError(message) from error
 
 
+def _require_dicom(out: Path | None) -> None:
+    """Refuse `--dicom` without a folder to write into, or without what writes it."""
+    if out is None:
+        message = "--dicom writes files: name their folder with --out DIR"
+        raise click.UsageError(message)
+    missing = [name for name in ("highdicom", "reportlab") if find_spec(name) is None]
+    if missing:
+        message = f"--dicom needs {' and '.join(missing)}: pip install 'cxr-device[node]'"
+        raise click.UsageError(message)
+
+
 def _files(paths: Iterable[str]) -> Iterator[Path]:
     """Name every file, folders walked in sorted order; an empty folder stands for itself."""
     for text in paths:
@@ -351,13 +405,14 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
             yield path
 
 
-def _run(
+def _run(  # noqa: PLR0913  # what was asked for
     device: "Device",
     judge: Any,  # noqa: ANN401
     paths: tuple[str, ...],
     *,
     out: Path | None,
     as_json: bool,
+    dicom: bool = False,
 ) -> int:
     """Judge every file in its order, and return the highest exit code."""
     from cxr_device.result import ExitCode  # noqa: PLC0415
@@ -372,12 +427,21 @@ def _run(
         hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
     ) as bar:
         for path in bar:
-            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json))
+            one = _one(device, judge, path, out=out, as_json=as_json, dicom=dicom)
+            worst = max(worst, one)
     device.close()
     return worst
 
 
-def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json: bool) -> int:  # noqa: ANN401
+def _one(  # noqa: PLR0913  # what was asked for
+    device: "Device",
+    judge: Any,  # noqa: ANN401
+    path: Path,
+    *,
+    out: Path | None,
+    as_json: bool,
+    dicom: bool,
+) -> int:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
     from cxr_device.outputs.json_record import record  # noqa: PLC0415
@@ -391,7 +455,15 @@ def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json:
             from cxr_device.outputs.folder import write  # noqa: PLC0415
 
             try:
-                written = write(result, device.release, picture=device.picture(result), out=out)
+                written = write(
+                    result,
+                    device.release,
+                    picture=device.picture(result),
+                    out=out,
+                    dicom_source=path if dicom else None,
+                )
+                if dicom and not any(output.sop_instance_uid for output in written):
+                    click.echo(f"{path}: no DICOM answer: its header names no study", err=True)
             except OutputError as error:
                 click.echo(str(error), err=True)
                 exit_code = ExitCode.OUTPUT

@@ -6,6 +6,7 @@
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
+    ├── AuditError            an audit file is broken or cannot be written (exit 5)
     ├── OutputError           a result could not be written: check the folder (exit 6)
     ├── DatasetError          research data that is not what it should be: mend it (exit 2)
     └── TrainingError         a training run that cannot go on (exit 70)
@@ -16,6 +17,7 @@ Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded 
 from pathlib import Path
 
 __all__ = [
+    "AuditError",
     "CxrDeviceError",
     "DatasetError",
     "IntegrityError",
@@ -53,11 +55,26 @@ class OperatingPointError(CxrDeviceError, ValueError):
         super().__init__(f"OPERATING_POINT {identifier}: {threshold!r}; accepted: inside (0, 1)")
 
 
+class AuditError(CxrDeviceError):
+    """An audit file whose chain is broken, or that cannot be appended to."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"AUDIT {path}: {reason}; keep the file as it is and compare it with its copies"
+        )
+
+
 class OutputError(CxrDeviceError, OSError):
     """A result could not be written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"OUTPUT {path}: {reason}; choose a folder that can be written")
+    def __init__(
+        self,
+        path: Path | str,
+        reason: str,
+        *,
+        action: str = "choose a folder that can be written",
+    ) -> None:
+        super().__init__(f"OUTPUT {path}: {reason}; {action}")
 
 
 class DatasetError(CxrDeviceError, ValueError):
