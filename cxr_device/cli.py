@@ -13,6 +13,7 @@ from cxr_device.vocabulary import CheckCode
 
 if TYPE_CHECKING:
     from cxr_device.device import Device
+    from cxr_device.outputs.index_html import Card
     from cxr_device.result import Checked, Result
 
 __all__ = ["main"]
@@ -263,6 +264,7 @@ def _run(
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
+    cards: list[Card] = []
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
     with click.progressbar(
@@ -272,12 +274,37 @@ def _run(
         hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
     ) as bar:
         for path in bar:
-            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json))
+            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json, cards=cards))
+    if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
+        worst = max(worst, _index(cards, device, out))
     device.close()
     return worst
 
 
-def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json: bool) -> int:  # noqa: ANN401
+def _index(cards: "list[Card]", device: "Device", out: Path) -> int:
+    """Write the page of all films of this run."""
+    from cxr_device.errors import OutputError  # noqa: PLC0415
+    from cxr_device.outputs.folder import write_index  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        write_index(cards, device.release, out=out, research=device.profile == "research")
+    except OutputError as error:
+        click.echo(str(error), err=True)
+        return int(ExitCode.OUTPUT)
+    click.echo(f"all films: {out / 'index.html'}", err=True)
+    return int(ExitCode.ANALYZED)
+
+
+def _one(  # noqa: PLR0913
+    device: "Device",
+    judge: Any,  # noqa: ANN401
+    path: Path,
+    *,
+    out: Path | None,
+    as_json: bool,
+    cards: "list[Card]",
+) -> int:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
     from cxr_device.outputs.json_record import record  # noqa: PLC0415
@@ -286,16 +313,24 @@ def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json:
     try:
         result: Result | Checked = judge(path)
         exit_code: ExitCode = result.exit_code
-        written = []
+        written, picture = [], None
         if out is not None:
             from cxr_device.outputs.folder import write  # noqa: PLC0415
 
+            picture = device.picture(result)
             try:
-                written = write(result, device.release, picture=device.picture(result), out=out)
+                activation = device.activation(result)
+                written = write(
+                    result, device.release, picture=picture, out=out, activation=activation
+                )
             except OutputError as error:
                 click.echo(str(error), err=True)
                 exit_code = ExitCode.OUTPUT
         entry = record(result, written)
+        if out is not None:
+            from cxr_device.outputs.index_html import card  # noqa: PLC0415
+
+            cards.append(card(entry, picture=picture, below=out))
     except Exception as error:  # noqa: BLE001  # the batch goes on
         click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
         return int(ExitCode.INTERNAL)

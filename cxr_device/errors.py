@@ -6,6 +6,7 @@
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
+    ├── ClaimError            an activation map under the triage claim (a defect)
     └── OutputError           a result could not be written: check the folder (exit 6)
 
 Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded checks.
@@ -14,6 +15,7 @@ Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded 
 from pathlib import Path
 
 __all__ = [
+    "ClaimError",
     "CxrDeviceError",
     "IntegrityError",
     "OperatingPointError",
@@ -47,6 +49,13 @@ class OperatingPointError(CxrDeviceError, ValueError):
 
     def __init__(self, identifier: str, threshold: float) -> None:
         super().__init__(f"OPERATING_POINT {identifier}: {threshold!r}; accepted: inside (0, 1)")
+
+
+class ClaimError(CxrDeviceError, ValueError):
+    """An activation map was handed to an output whose profile may not show one."""
+
+    def __init__(self, profile: str) -> None:
+        super().__init__(f"CLAIM: an activation map under profile {profile}; accepted: research")
 
 
 class OutputError(CxrDeviceError, OSError):

@@ -1,8 +1,9 @@
-"""A folder a film: `result.json` and `report.html`, whole or not at all."""
+"""A folder a film: `result.json` and `report.html`, whole or not at all; an index for a run."""
 
 import json
 import os
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_device.errors import OutputError
+from cxr_device.explanation import ActivationMap
+from cxr_device.outputs.index_html import Card, index
 from cxr_device.outputs.json_record import WrittenOutput, record
 from cxr_device.outputs.report_html import report
 from cxr_device.release import Release
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
 
-__all__ = ["write"]
+__all__ = ["write", "write_index"]
 
 _DIGEST_CHARACTERS = 12
 
@@ -26,6 +29,7 @@ def write(
     *,
     picture: NDArray[np.uint8] | None,
     out: Path,
+    activation: ActivationMap | None = None,
 ) -> list[WrittenOutput]:
     """Write one film's folder under `out`; returns what was written.
 
@@ -33,19 +37,37 @@ def write(
 
     Raises
     ------
+    ClaimError
+        `activation` was given for a result of the triage profile.
     OutputError
         Something could not be written; nothing half-written is left.
     """
     folder = out / _folder_name(result)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page = report(result, release, picture=picture).encode("utf-8")
+        page = report(result, release, picture=picture, activation=activation).encode("utf-8")
         written = [_put(folder / "report.html", page, kind="report_html")]
         entry = json.dumps(record(result, written), indent=2).encode("utf-8") + b"\n"
         written.append(_put(folder / "result.json", entry, kind="result_json"))
     except OSError as error:
         raise OutputError(folder, error.strerror or str(error)) from error
     return written
+
+
+def write_index(cards: Sequence[Card], release: Release, *, out: Path, research: bool) -> None:
+    """Write `index.html` for the films of one run, in their order, under `out`.
+
+    Raises
+    ------
+    OutputError
+        It could not be written; nothing half-written is left.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        page = index(cards, release, research=research).encode("utf-8")
+        _put(out / "index.html", page, kind="index_html")
+    except OSError as error:
+        raise OutputError(out, error.strerror or str(error)) from error
 
 
 def _folder_name(result: Analyzed | Rejected | Failed | Checked) -> str:
