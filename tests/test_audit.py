@@ -30,7 +30,7 @@ def trail(tmp_path: Path) -> Path:
     return path
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_a_chain_is_whole_and_goes_on(trail: Path) -> None:
     first = verify(trail)
     assert first.lines == 5
@@ -40,7 +40,7 @@ def test_a_chain_is_whole_and_goes_on(trail: Path) -> None:
     assert verify(trail, head=first.head).lines == 6
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_the_digest_can_be_computed_without_the_device(trail: Path) -> None:
     previous = "0" * 64
     for number, line in enumerate(trail.read_text(encoding="ascii").splitlines()):
@@ -56,7 +56,7 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
@@ -80,7 +80,7 @@ def test_every_change_is_found(trail: Path, fault: object, named: str) -> None:
         verify(trail)
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_every_changed_byte_is_found(trail: Path) -> None:
     data = trail.read_bytes()
     for at in range(0, len(data), 7):
@@ -89,7 +89,7 @@ def test_every_changed_byte_is_found(trail: Path) -> None:
             verify(trail)
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_a_cut_tail_is_found_by_the_head_kept_elsewhere(trail: Path) -> None:
     head = verify(trail).head
     trail.write_bytes(b"".join(_lines(trail)[:-1]))
@@ -99,7 +99,7 @@ def test_a_cut_tail_is_found_by_the_head_kept_elsewhere(trail: Path) -> None:
     assert verify(trail, head=START).lines == 4
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 @pytest.mark.parametrize("left", [1, 40, -1])
 def test_a_torn_line_is_taken_off_and_told(trail: Path, left: int) -> None:
     *whole, last = _lines(trail)
@@ -113,7 +113,7 @@ def test_a_torn_line_is_taken_off_and_told(trail: Path, left: int) -> None:
     assert told[4]["facts"] == {"bytes": len(torn), "line_sha256": sha256(torn).hexdigest()}
 
 
-@verifies("SRS-248", "RC-244", level="unit")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_nothing_is_appended_to_a_broken_line(trail: Path) -> None:
     trail.write_bytes(trail.read_bytes().replace(b'"bytes": 4', b'"bytes": 5'))
     before = trail.read_bytes()
@@ -122,14 +122,14 @@ def test_nothing_is_appended_to_a_broken_line(trail: Path) -> None:
     assert trail.read_bytes() == before
 
 
-@verifies("SRS-248", level="unit")
+@verifies("SRS-248@fba2de1f", level="unit")
 def test_one_process_writes_at_a_time(trail: Path) -> None:
     with AuditTrail(trail, at=AT), pytest.raises(AuditError, match="another process"):
         AuditTrail(trail, at=AT)
     AuditTrail(trail, at=AT).close()
 
 
-@verifies("SRS-248", level="unit")
+@verifies("SRS-248@fba2de1f", level="unit")
 def test_threads_append_to_one_chain(trail: Path) -> None:
     with AuditTrail(trail, at=AT) as opened:
 
@@ -145,7 +145,7 @@ def test_threads_append_to_one_chain(trail: Path) -> None:
     assert verify(trail).lines == 45
 
 
-@verifies("SRS-248", level="unit")
+@verifies("SRS-248@fba2de1f", level="unit")
 def test_a_full_disk_leaves_a_whole_chain(trail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, write = trail.read_bytes(), os.write
 
@@ -164,14 +164,14 @@ def test_a_full_disk_leaves_a_whole_chain(trail: Path, monkeypatch: pytest.Monke
     assert verify(trail).lines == 6
 
 
-@verifies("SRS-248", level="unit")
+@verifies("SRS-248@fba2de1f", level="unit")
 def test_a_time_without_an_offset_is_refused(trail: Path) -> None:
     with AuditTrail(trail, at=AT) as opened, pytest.raises(AuditError, match="offset"):
         opened.append(AuditEvent.READ, at=AT.replace(tzinfo=None))
     assert verify(trail).lines == 5
 
 
-@verifies("SRS-249", "RC-149", level="unit")
+@verifies("SRS-249@be0e6c70", "RC-149@fb40471f", level="unit")
 def test_a_fact_with_another_name_is_refused(trail: Path) -> None:
     before = trail.read_bytes()
     with AuditTrail(trail, at=AT) as opened, pytest.raises(AuditError, match="patient_name"):
@@ -179,7 +179,7 @@ def test_a_fact_with_another_name_is_refused(trail: Path) -> None:
     assert trail.read_bytes() == before
 
 
-@verifies("SRS-249", "RC-149", level="integration")
+@verifies("SRS-249@be0e6c70", "RC-149@fb40471f", level="integration")
 def test_no_patient_stands_in_the_trail(device: Device, tmp_path: Path) -> None:
     planted = {
         "PatientName": "Planted^Name", "PatientID": "PLANTED-ID", "PatientBirthDate": "19610203",
@@ -210,7 +210,7 @@ def test_no_patient_stands_in_the_trail(device: Device, tmp_path: Path) -> None:
         assert word not in text.lower()
 
 
-@verifies("SRS-248", "RC-244", level="system")
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="system")
 def test_the_command_verifies(trail: Path) -> None:
     def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-c", "from cxr_device.cli import main; main()", "audit", "verify"]

@@ -22,7 +22,7 @@ def test_a_tie_counts_as_suspected_and_the_float_below_does_not() -> None:
     assert decide(math.nextafter(0.7, 0.0), AT).flag is Flag.NOT_SUSPECTED
 
 
-@verifies("SRS-146", "RC-146")
+@verifies("SRS-146@66688415", "RC-146@dc277601")
 @pytest.mark.parametrize("value", [0.0, 1e-300, 0.1, 1.0])
 def test_a_probability_is_accepted_with_its_bounds(value: float) -> None:
     assert decide(value, AT).probability == value

@@ -45,7 +45,7 @@ def _flat_where_sampled(rows: int, columns: int) -> NDArray[np.uint16]:
     return frame
 
 
-@verifies("SRS-124", "RC-124", level="integration")
+@verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
 @pytest.mark.parametrize(
     ("rows", "columns", "outcome"),
     [
@@ -60,7 +60,7 @@ def test_a_quarter_of_a_frame_of_more_than_four_million_pixels_is_judged(
     assert judge_pixels(frame, bits_stored=12, label=label).outcome is outcome
 
 
-@verifies("SRS-124", "RC-124", level="integration")
+@verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_quarter_is_every_second_row_and_column(axis: int, label: Label) -> None:
     frame = (np.arange(2100 * 2100) % 3999 + 1).reshape(2100, 2100).astype(np.uint16)

@@ -37,7 +37,13 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@verifies("SRS-130", "RC-130", "SRS-166", "RC-166", level="integration")
+@verifies(
+    "SRS-130@d5f726ba",
+    "RC-130@e432754c",
+    "SRS-166@5c924c83",
+    "RC-166@4af25ac0",
+    level="integration",
+)
 def test_every_locked_value_is_the_file_s(package: Path) -> None:
     release = Release.load(package)
     table = tomllib.loads((package / "release.toml").read_text(encoding="utf-8"))
@@ -56,7 +62,7 @@ def test_every_locked_value_is_the_file_s(package: Path) -> None:
     assert release.label.min_age_years == table["label"]["min_age_years"]
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 @pytest.mark.parametrize(
     ("place", "named"),
     [
@@ -74,7 +80,7 @@ def test_a_changed_or_missing_file_is_named(place: str, named: str, package: Pat
         Release.load(package)
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 def test_a_configuration_without_its_digest_stops_the_device(package: Path) -> None:
     with (package / "release.toml").open("a", encoding="utf-8") as file:
         file.write("# moved\n")
@@ -82,7 +88,7 @@ def test_a_configuration_without_its_digest_stops_the_device(package: Path) -> N
         Release.load(package)
 
 
-@verifies("SRS-130", "SRS-166", "RC-166", level="integration")
+@verifies("SRS-130@d5f726ba", "SRS-166@5c924c83", "RC-166@4af25ac0", level="integration")
 @pytest.mark.parametrize(
     ("find", "replace"),
     [

@@ -8,13 +8,13 @@ from cxr_device.release import Release
 from verification import verifies
 
 
-@verifies("SRS-141", "RC-141", level="integration")
+@verifies("SRS-141@140d2709", "RC-141@66b99488", level="integration")
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_named_runtime_is_the_one_that_runs(device: str) -> None:
     assert runtimes.choose(device) == device  # type: ignore[arg-type]
 
 
-@verifies("SRS-141", "RC-141", level="integration")
+@verifies("SRS-141@140d2709", "RC-141@66b99488", level="integration")
 @pytest.mark.parametrize("missing", ["torch", "driver"])
 def test_auto_is_the_cpu_where_torch_or_the_driver_is_missing(
     missing: str, monkeypatch: pytest.MonkeyPatch
@@ -24,7 +24,13 @@ def test_auto_is_the_cpu_where_torch_or_the_driver_is_missing(
     assert runtimes.choose("auto") == "cpu"
 
 
-@verifies("SRS-141", "RC-141", "SRS-180", "RC-180", level="integration")
+@verifies(
+    "SRS-141@140d2709",
+    "RC-141@66b99488",
+    "SRS-180@07397333",
+    "RC-180@1dfcdd47",
+    level="integration",
+)
 def test_each_film_of_a_batch_has_the_logits_that_it_has_alone(release: Release) -> None:
     infer = runtimes.on_cpu(release.graph)
     rng = np.random.default_rng(5)

@@ -26,7 +26,7 @@ def lines(device: Device, monkeypatch: pytest.MonkeyPatch) -> Build:
     return run
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 def test_the_locked_device_passes(lines: Build, device: Device) -> None:
     said = lines()
     assert len(said) == 3
@@ -34,7 +34,7 @@ def test_the_locked_device_passes(lines: Build, device: Device) -> None:
     assert said[-1] == "self-test passed"
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 def test_a_score_at_its_tolerance_passes_and_beyond_it_stops(lines: Build, device: Device) -> None:
     result = device.read(device.release.self_test.film)
     score = device.score(result.film)  # type: ignore[union-attr]
@@ -44,7 +44,7 @@ def test_a_score_at_its_tolerance_passes_and_beyond_it_stops(lines: Build, devic
             lines(score=moved, tolerance=0.25)
 
 
-@verifies("SRS-130", "RC-130", level="integration")
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 def test_a_known_film_that_is_not_analysed_stops(lines: Build) -> None:
     from cxr_device.release import PACKAGE  # noqa: PLC0415
 

@@ -61,7 +61,7 @@ def items(report: Dataset) -> Iterator[tuple[str, Any]]:
             yield from items(item)
 
 
-@verifies("SRS-240", level="integration")
+@verifies("SRS-240@13ccd97d", level="integration")
 def test_a_film_that_was_read_is_answered_in_its_study(device: Device) -> None:
     film = dx()
     made = answered(device, to_bytes(film))
@@ -83,7 +83,7 @@ def test_a_film_that_was_read_is_answered_in_its_study(device: Device) -> None:
     assert len({*fresh, film.SOPInstanceUID, film.SeriesInstanceUID}) == 8
 
 
-@verifies("SRS-241", level="integration")
+@verifies("SRS-241@8f8141b4", level="integration")
 def test_the_report_says_what_the_record_says(device: Device) -> None:
     film = dx()
     result = device.read(to_bytes(film))
@@ -124,7 +124,7 @@ def test_the_report_says_what_the_record_says(device: Device) -> None:
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == film.SOPInstanceUID
 
 
-@verifies("SRS-241", level="integration")
+@verifies("SRS-241@8f8141b4", level="integration")
 @pytest.mark.parametrize(
     ("probability", "presence"), [(0.05, codes.SCT.Absent), (0.9, codes.SCT.Present)]
 )
@@ -150,7 +150,7 @@ def _logit(device: Device, probability: float) -> float:
     return float((np.log(probability / (1 - probability)) - fitted.offset) / fitted.slope)
 
 
-@verifies("SRS-242", "RC-240", "SRS-240", level="integration")
+@verifies("SRS-242@ee6c0226", "RC-240@89b270a1", "SRS-240@13ccd97d", level="integration")
 @pytest.mark.parametrize(
     ("change", "stopped_by"),
     [
@@ -176,7 +176,7 @@ def test_a_refused_film_is_reported_as_not_attempted(
     assert ("121112", film.SOPInstanceUID) in said
 
 
-@verifies("SRS-242", "RC-240", level="integration")
+@verifies("SRS-242@ee6c0226", "RC-240@89b270a1", level="integration")
 def test_an_object_without_an_image_is_referenced_as_composite(device: Device) -> None:
     report = answered(device, to_bytes(dx()))[SR]
     again = answered(device, to_bytes_of(report))
@@ -190,7 +190,7 @@ def to_bytes_of(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-@verifies("SRS-240", level="integration")
+@verifies("SRS-240@13ccd97d", level="integration")
 @pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.3.", "1." + "2" * 64, ""])
 def test_a_header_without_a_valid_study_is_answered_with_nothing(device: Device, uid: str) -> None:
     film = dx()
@@ -198,7 +198,7 @@ def test_a_header_without_a_valid_study_is_answered_with_nothing(device: Device,
     assert answered(device, to_bytes(film)) == {}
 
 
-@verifies("SRS-240", level="integration")
+@verifies("SRS-240@13ccd97d", level="integration")
 def test_the_device_refuses_its_own_outputs(device: Device) -> None:
     for kind, made in answered(device, to_bytes(dx())).items():
         again = device.read(to_bytes_of(made))
@@ -221,7 +221,7 @@ PLANTED = {
 }
 
 
-@verifies("SRS-243", "RC-241", level="integration")
+@verifies("SRS-243@7e4c2e1f", "RC-241@234e672e", level="integration")
 @pytest.mark.parametrize("view", ["PA", "LL"])
 def test_no_other_text_of_the_film_is_copied(device: Device, view: str) -> None:
     made = answered(device, to_bytes(dx(ViewPosition=view, **PLANTED)))
@@ -230,7 +230,7 @@ def test_no_other_text_of_the_film_is_copied(device: Device, view: str) -> None:
         assert b"PLANTED" not in to_bytes_of(each)
 
 
-@verifies("SRS-243", "RC-241", level="integration")
+@verifies("SRS-243@7e4c2e1f", "RC-241@234e672e", level="integration")
 @pytest.mark.parametrize("view", ["PA", "LL"])
 def test_identity_stands_in_the_patient_and_study_attributes_alone(
     device: Device, view: str
@@ -256,7 +256,7 @@ def test_identity_stands_in_the_patient_and_study_attributes_alone(
             assert planted not in rest
 
 
-@verifies("SRS-243", "RC-241", level="integration")
+@verifies("SRS-243@7e4c2e1f", "RC-241@234e672e", level="integration")
 def test_what_a_film_lacks_stays_empty(device: Device) -> None:
     film = dx(PatientName=None, PatientBirthDate=None, StudyID=None, AccessionNumber=None)
     for each in answered(device, to_bytes(film)).values():
@@ -265,7 +265,7 @@ def test_what_a_film_lacks_stays_empty(device: Device) -> None:
         assert "SpecificCharacterSet" not in each
 
 
-@verifies("SRS-244", "RC-242", level="integration")
+@verifies("SRS-244@3d709cf8", "RC-242@17131097", level="integration")
 def test_a_film_that_changed_gives_nothing(device: Device, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(to_bytes(dx(PatientID="FIRST")))
@@ -276,7 +276,7 @@ def test_a_film_that_changed_gives_nothing(device: Device, tmp_path: Path) -> No
     assert not list((tmp_path / "out").rglob("*"))
 
 
-@verifies("SRS-244", "RC-242", level="integration")
+@verifies("SRS-244@3d709cf8", "RC-242@17131097", level="integration")
 def test_the_record_lists_each_object(device: Device, tmp_path: Path) -> None:
     from hashlib import sha256  # noqa: PLC0415
 
@@ -297,7 +297,7 @@ def test_the_record_lists_each_object(device: Device, tmp_path: Path) -> None:
     assert listed[0]["sop_instance_uid"] is None
 
 
-@verifies("SRS-167", "RC-167", level="integration")
+@verifies("SRS-167@c6062141", "RC-167@5ee3caae", level="integration")
 @pytest.mark.parametrize("at", range(1, 6))
 def test_a_disk_that_fills_up_at_any_file_leaves_none(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
@@ -323,7 +323,7 @@ def test_a_disk_that_fills_up_at_any_file_leaves_none(
     assert not [left for left in (tmp_path / "out").rglob("*") if left.is_file()]
 
 
-@verifies("SRS-246", "RC-243", level="integration")
+@verifies("SRS-246@2e3578d8", "RC-243@8470e730", level="integration")
 @pytest.mark.parametrize(
     ("profile", "said"), [("triage", "not for primary diagnosis"), ("research", "not the device")]
 )
@@ -355,7 +355,7 @@ def _pdf_text(document: Dataset) -> str:
     return " ".join(done.stdout.decode("utf-8").split())
 
 
-@verifies("SRS-245", level="integration")
+@verifies("SRS-245@98ddb9da", level="integration")
 def test_the_picture_shows_the_film_unmarked(device: Device) -> None:
     data = to_bytes(dx(pixels(side=600)))
     result = device.read(data)
@@ -370,7 +370,7 @@ def test_the_picture_shows_the_film_unmarked(device: Device) -> None:
     assert capture.BurnedInAnnotation == "YES"
 
 
-@verifies("SRS-243", level="integration")
+@verifies("SRS-243@7e4c2e1f", level="integration")
 def test_text_of_the_film_cannot_become_markup_of_the_page(device: Device) -> None:
     data = to_bytes(dx()).replace(b"CS\x06\x00CHEST ", b"CS\x06\x00<B>XY ")
     assert "<B>XY" in _pdf_text(answered(device, data)[PDF])

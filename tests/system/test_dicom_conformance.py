@@ -58,7 +58,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-@verifies("SRS-245", "SRS-240", level="system")
+@verifies("SRS-245@98ddb9da", "SRS-240@13ccd97d", level="system")
 def test_dciodvfy_finds_no_error(outputs: Path) -> None:
     dciodvfy = tool("dciodvfy", "dicom3tools")
     files = sorted(outputs.rglob("*.dcm"))
@@ -70,7 +70,7 @@ def test_dciodvfy_finds_no_error(outputs: Path) -> None:
         assert "Error" not in told, f"{path.parent.name}/{path.name}: {told}"
 
 
-@verifies("SRS-245", level="system")
+@verifies("SRS-245@98ddb9da", level="system")
 def test_dciodvfy_would_find_an_error(outputs: Path, tmp_path: Path) -> None:
     """The check above can fail: an object without its type 1 flag is reported."""
     from pydicom import dcmread  # noqa: PLC0415
@@ -85,7 +85,7 @@ def test_dciodvfy_would_find_an_error(outputs: Path, tmp_path: Path) -> None:
     assert "Error" in done.stdout + done.stderr
 
 
-@verifies("SRS-245", "SRS-242", level="system")
+@verifies("SRS-245@98ddb9da", "SRS-242@ee6c0226", level="system")
 def test_dcmtk_reads_the_reports(outputs: Path, tmp_path: Path) -> None:
     dsrdump, dsr2html = tool("dsrdump", "dcmtk"), tool("dsr2html", "dcmtk")
     for path in sorted(outputs.rglob("dicom_sr.dcm")):
@@ -99,7 +99,7 @@ def test_dcmtk_reads_the_reports(outputs: Path, tmp_path: Path) -> None:
         assert "Imaging Measurement Report" in page.read_text(encoding="utf-8", errors="replace")
 
 
-@verifies("SRS-240", "SRS-242", level="system")
+@verifies("SRS-240@13ccd97d", "SRS-242@ee6c0226", level="system")
 def test_the_six_samples_are_answered(shared_data: Path, tmp_path: Path) -> None:
     done = run("read", "--dicom", "--out", tmp_path, shared_data / "dicom", "--json")
     assert done.returncode == 3
@@ -111,7 +111,7 @@ def test_the_six_samples_are_answered(shared_data: Path, tmp_path: Path) -> None
         assert b"No Finding" not in path.read_bytes()  # their Study Description
 
 
-@verifies("SRS-247", level="system")
+@verifies("SRS-247@fac297aa", level="system")
 def test_dicom_without_a_folder_is_wrong_usage() -> None:
     done = run("read", "--dicom", PACKAGE / "examples/phantom_opacity.dcm")
     assert done.returncode == 2
@@ -119,7 +119,7 @@ def test_dicom_without_a_folder_is_wrong_usage() -> None:
     assert not done.stdout
 
 
-@verifies("SRS-247", level="system")
+@verifies("SRS-247@fac297aa", level="system")
 @pytest.mark.parametrize("missing", ["highdicom", "reportlab"])
 def test_dicom_without_its_libraries_names_the_extra(missing: str, tmp_path: Path) -> None:
     script = (
@@ -136,7 +136,7 @@ def test_dicom_without_its_libraries_names_the_extra(missing: str, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-@verifies("SRS-240", level="system")
+@verifies("SRS-240@13ccd97d", level="system")
 def test_a_file_without_a_study_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.dcm").write_text("not DICOM")
     done = run("read", "--dicom", "--out", tmp_path / "out", tmp_path / "text.dcm")

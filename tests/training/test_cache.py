@@ -42,7 +42,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {n: (out / n).read_bytes() for n in ("pixels.npy", "manifest.csv", "prepared.json")}
 
 
-@verifies("SRS-271", level="integration")
+@verifies("SRS-271@92699d55", level="integration")
 def test_each_film_is_what_the_device_would_see(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=10)
     record = prepared(tmp_path / "nih", tmp_path / "out")
@@ -58,7 +58,7 @@ def test_each_film_is_what_the_device_would_see(tmp_path: Path) -> None:
     assert [step["images"] for step in record["cohort"]] == [20] * 6
 
 
-@verifies("SRS-271", "RC-266", level="integration")
+@verifies("SRS-271@92699d55", "RC-266@9a857f35", level="integration")
 def test_damaged_images_are_named_and_the_others_kept(tmp_path: Path) -> None:
     folder = tmp_path / "nih"
     Layout(folder, [row(n) for n in range(1, 12)]).table()
@@ -93,13 +93,13 @@ def test_damaged_images_are_named_and_the_others_kept(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@verifies("SRS-271", level="integration")
+@verifies("SRS-271@92699d55", level="integration")
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(DamagedImageError, match="No such file"):
         read_image(tmp_path / "absent.png")
 
 
-@verifies("SRS-272", level="integration")
+@verifies("SRS-272@975a2ab3", level="integration")
 def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=10)
     for workers in (1, 2):
@@ -117,7 +117,7 @@ cache.prepare(
 """
 
 
-@verifies("SRS-272", level="system")
+@verifies("SRS-272@975a2ab3", level="system")
 def test_a_killed_preparation_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=40, side=256)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -158,7 +158,7 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     assert files(cut) == files(whole)
 
 
-@verifies("SRS-270", "RC-267", level="integration")
+@verifies("SRS-270@31b0e50b", "RC-267@a8921280", level="integration")
 def test_altered_pixels_or_manifest_are_refused(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=5)
     prepared(tmp_path / "nih", tmp_path / "out")
@@ -174,7 +174,7 @@ def test_altered_pixels_or_manifest_are_refused(tmp_path: Path) -> None:
         read_record(tmp_path / "out")
 
 
-@verifies("SRS-272", level="integration")
+@verifies("SRS-272@975a2ab3", level="integration")
 def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=5)
     prepared(tmp_path / "nih", tmp_path / "out")
@@ -197,7 +197,7 @@ main(sys.argv[1:])
 """
 
 
-@verifies("SRS-271", level="integration")
+@verifies("SRS-271@92699d55", level="integration")
 def test_no_room_for_the_array_is_named_before_a_film_is_decoded(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=30)
     out = tmp_path / "out"
@@ -211,7 +211,7 @@ def test_no_room_for_the_array_is_named_before_a_film_is_decoded(tmp_path: Path)
     assert not (out / "journal.jsonl").exists()
 
 
-@verifies("SRS-269", "SRS-271", level="integration")
+@verifies("SRS-269@1433a914", "SRS-271@92699d55", level="integration")
 def test_the_command_prints_the_flow_and_the_digest(tmp_path: Path) -> None:
     cohort(tmp_path / "nih", patients=20)
     (tmp_path / "nih/images_001/images" / name(1)).write_bytes(b"")
@@ -227,7 +227,7 @@ def test_the_command_prints_the_flow_and_the_digest(tmp_path: Path) -> None:
     assert "age 22 to 120 years (left out: 0)" in result.output
 
 
-@verifies("SRS-270", level="integration")
+@verifies("SRS-270@31b0e50b", level="integration")
 def test_chosen_rows_are_read_by_their_place() -> None:
     mapped = np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2)
     rows = Rows(mapped, np.array([4, 1, 3]))

@@ -24,7 +24,7 @@ def selected(folder: Path) -> tuple[Dataset, Cohort]:
     return dataset, select(dataset, min_age_years=22, max_age_years=120)
 
 
-@verifies("SRS-268", "RC-266", level="integration")
+@verifies("SRS-268@980e084f", "RC-266@9a857f35", level="integration")
 def test_each_rule_leaves_out_its_own_films_and_the_flow_counts_them(tmp_path: Path) -> None:
     rows = [
         row(1), row(2), row(2), row(3, age="?"), row(4, age=21), row(5, age=22), row(6, age=121),
@@ -47,7 +47,7 @@ def test_each_rule_leaves_out_its_own_films_and_the_flow_counts_them(tmp_path: P
     ]  # fmt: skip
 
 
-@verifies("SRS-268", level="integration")
+@verifies("SRS-268@980e084f", level="integration")
 def test_the_cohort_is_the_same_whatever_the_findings(tmp_path: Path) -> None:
     rows = [row(n, labels=("Pneumonia", "No Finding")[n % 2], age=15 + n) for n in range(1, 21)]
     films = {name(n): film(n, side=32) for n in range(1, 21)}
@@ -58,7 +58,7 @@ def test_the_cohort_is_the_same_whatever_the_findings(tmp_path: Path) -> None:
     assert a.table["nih_name"].tolist() == b.table["nih_name"].tolist()
 
 
-@verifies("SRS-269", "RC-265", level="integration")
+@verifies("SRS-269@1433a914", "RC-265@cb00d5d2", level="integration")
 @pytest.mark.parametrize("rule", ["official", "hash"])
 def test_the_splits_share_no_patient(tmp_path: Path, rule: Rule) -> None:
     cohort(tmp_path, patients=80, side=32)
@@ -75,7 +75,7 @@ def test_the_splits_share_no_patient(tmp_path: Path, rule: Rule) -> None:
     assert not left.equals(other.set_index("nih_name")["split"].sort_index())
 
 
-@verifies("SRS-269", level="integration")
+@verifies("SRS-269@1433a914", level="integration")
 def test_official_test_films_stay_test_and_unlisted_ones_are_counted(tmp_path: Path) -> None:
     cohort(tmp_path, patients=8, side=32)
     names = [name(n, f) for n in range(1, 9) for f in (0, 1)]
@@ -87,7 +87,7 @@ def test_official_test_films_stay_test_and_unlisted_ones_are_counted(tmp_path: P
     assert done.record["name"].startswith("NIH official lists")
 
 
-@verifies("SRS-269", level="integration")
+@verifies("SRS-269@1433a914", level="integration")
 def test_prevalence_and_shares_of_the_hash_are_those_of_the_whole() -> None:
     n = 20_000
     table = pd.DataFrame({
@@ -102,7 +102,7 @@ def test_prevalence_and_shares_of_the_hash_are_those_of_the_whole() -> None:
     assert rates == pytest.approx([1 / 77] * 3, abs=0.006)
 
 
-@verifies("SRS-269", level="integration")
+@verifies("SRS-269@1433a914", level="integration")
 def test_lists_in_the_form_of_chexnet_reproductions_are_named_for_what_they_are(
     tmp_path: Path,
 ) -> None:
@@ -117,7 +117,7 @@ def test_lists_in_the_form_of_chexnet_reproductions_are_named_for_what_they_are(
     assert done.record["images_in_no_list"]["n"] == 2
 
 
-@verifies("SRS-269", "RC-265", level="integration")
+@verifies("SRS-269@1433a914", "RC-265@cb00d5d2", level="integration")
 def test_lists_that_divide_a_patient_or_name_an_image_twice_are_refused(tmp_path: Path) -> None:
     cohort(tmp_path, patients=8, side=32)
     names = [name(n, f) for n in range(1, 9) for f in (0, 1)]
@@ -133,7 +133,7 @@ def test_lists_that_divide_a_patient_or_name_an_image_twice_are_refused(tmp_path
         split(found.table, read_dataset(tmp_path), rule="official", key="k")
 
 
-@verifies("SRS-269", "RC-265", level="integration")
+@verifies("SRS-269@1433a914", "RC-265@cb00d5d2", level="integration")
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["train", "tune"])), min_size=1))
 def test_overlap_names_exactly_the_patients_in_two_splits(films: list[tuple[int, str]]) -> None:
     table = pd.DataFrame(films, columns=["patient_id", "split"])

@@ -40,7 +40,7 @@ def test_what_is_no_age_is_nan(text: str) -> None:
     assert np.isnan(years(text))
 
 
-@verifies("SRS-265", level="integration")
+@verifies("SRS-265@4da27776", level="integration")
 def test_the_report_counts_what_the_table_says(tmp_path: Path) -> None:
     folder = layout(
         tmp_path,
@@ -81,7 +81,7 @@ def test_the_report_counts_what_the_table_says(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@verifies("SRS-265", level="integration")
+@verifies("SRS-265@4da27776", level="integration")
 def test_the_report_names_duplicates_and_contradictions(tmp_path: Path) -> None:
     folder = layout(
         tmp_path, row(1), row(1), row(2, sex="F"), row(2, 1, sex="M"),
@@ -99,7 +99,7 @@ def test_the_report_names_duplicates_and_contradictions(tmp_path: Path) -> None:
     assert report["lists"]["test"]["not_in_the_table"] == 1
 
 
-@verifies("SRS-265", level="integration")
+@verifies("SRS-265@4da27776", level="integration")
 def test_the_samples_table_reads_like_the_full_one(tmp_path: Path) -> None:
     lines = [
         SAMPLE_HEADER,
@@ -112,7 +112,7 @@ def test_the_samples_table_reads_like_the_full_one(tmp_path: Path) -> None:
     assert film_row["orig_w"] == 2500
 
 
-@verifies("SRS-265", level="integration")
+@verifies("SRS-265@4da27776", level="integration")
 def test_pixel_statistics_are_those_of_the_levels(tmp_path: Path) -> None:
     half = np.zeros((64, 64), dtype=np.uint8)
     half[:, 32:] = 200
@@ -129,7 +129,7 @@ def test_pixel_statistics_are_those_of_the_levels(tmp_path: Path) -> None:
     assert pixels["equal_content"] == [[name(2), name(3)]]
 
 
-@verifies("SRS-266", level="integration")
+@verifies("SRS-266@08c98ef9", level="integration")
 def test_a_label_table_alone_is_described_and_the_rest_named(tmp_path: Path) -> None:
     folder, out = layout(tmp_path / "nih", row(1), row(2, labels="Pneumonia")), tmp_path / "out"
     result = CliRunner().invoke(main, ["dataset", "describe", str(folder), "--out", str(out)])
@@ -143,7 +143,7 @@ def test_a_label_table_alone_is_described_and_the_rest_named(tmp_path: Path) -> 
     assert "http" not in page.replace("https://", "http").split("<footer>")[0]
 
 
-@verifies("SRS-266", level="integration")
+@verifies("SRS-266@08c98ef9", level="integration")
 def test_the_full_table_gives_the_known_numbers(shared_data: Path) -> None:
     report = describe_tables(read_dataset(shared_data / "nih/tables"))
     assert (report["images"], report["patients"]) == (112_120, 30_805)
@@ -159,7 +159,7 @@ def test_the_full_table_gives_the_known_numbers(shared_data: Path) -> None:
 GOOD = row(1)
 
 
-@verifies("SRS-267", "RC-266", level="integration")
+@verifies("SRS-267@885e8169", "RC-266@9a857f35", level="integration")
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -178,7 +178,7 @@ def test_a_wrong_row_is_named(
     assert all(word in str(caught.value) for word in ("Data_Entry_2017_v2020.csv", *words))
 
 
-@verifies("SRS-267", level="integration")
+@verifies("SRS-267@885e8169", level="integration")
 def test_a_missing_folder_table_or_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is no folder"):
         read_dataset(tmp_path / "absent")
@@ -192,7 +192,7 @@ def test_a_missing_folder_table_or_column_is_named(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
-@verifies("SRS-267", level="integration")
+@verifies("SRS-267@885e8169", level="integration")
 def test_a_cut_gzip_is_named_and_exits_2(tmp_path: Path) -> None:
     blob = gzip.compress((row(1) + "\n").encode() * 100)
     (tmp_path / "Data_Entry_2017.csv.gz").write_bytes(blob[:-9])
@@ -203,7 +203,7 @@ def test_a_cut_gzip_is_named_and_exits_2(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@verifies("SRS-265", level="integration")
+@verifies("SRS-265@4da27776", level="integration")
 def test_every_number_of_the_page_stands_in_the_record(tmp_path: Path) -> None:
     folder, out = tmp_path / "nih", tmp_path / "out"
     cohort(folder, patients=12, side=64)

@@ -38,7 +38,7 @@ def measured(table: Callable[..., Path]) -> Callable[..., Standalone]:
     return make
 
 
-@verifies("SRS-210", "RC-203", level="unit")
+@verifies("SRS-210@1f5e482c", "RC-203@a9bc1b37", level="unit")
 def test_counts_per_thousand_films_are_those_of_arithmetic(
     measured: Callable[..., Standalone],
 ) -> None:
@@ -54,7 +54,7 @@ def test_counts_per_thousand_films_are_those_of_arithmetic(
     assert sample.ppv.estimate == pytest.approx(90 / 130)
 
 
-@verifies("SRS-210", level="unit")
+@verifies("SRS-210@1f5e482c", level="unit")
 def test_predictive_values_have_mercaldos_interval(measured: Callable[..., Standalone]) -> None:
     """On independent cases the interval is that of `Confusion.ppv_at` (Mercaldo 2007)."""
     found = measured(("PA", 90, 100, 160, 200))
@@ -66,7 +66,7 @@ def test_predictive_values_have_mercaldos_interval(measured: Callable[..., Stand
         assert ours.interval() == pytest.approx(theirs.interval(), abs=1e-12)
 
 
-@verifies("SRS-210", level="unit")
+@verifies("SRS-210@1f5e482c", level="unit")
 def test_predictive_values_widen_between_patients(measured: Callable[..., Standalone]) -> None:
     groups = ("PA", 90, 100, 160, 200)
     plain = restate(measured(groups), (0.05,))[0].ppv
@@ -92,7 +92,7 @@ def test_a_sensitivity_of_one_is_restated_with_its_reason(
     assert row.npv.reason is not None or row.npv.lower is not None
 
 
-@verifies("SRS-210", "RC-203", level="unit")
+@verifies("SRS-210@1f5e482c", "RC-203@a9bc1b37", level="unit")
 def test_each_bound_that_is_not_above_the_floor_is_a_limitation(
     measured: Callable[..., Standalone],
 ) -> None:
@@ -121,7 +121,7 @@ def test_a_stratum_of_one_class_is_a_limitation_with_its_reason(
     assert failing[0].reason.startswith("no film of this class")
 
 
-@verifies("SRS-210", level="unit")
+@verifies("SRS-210@1f5e482c", level="unit")
 def test_the_sample_size_follows_the_performance_standard() -> None:
     """The films reach the planned power, and one criterion of the three decides their number."""
     from scipy import stats  # noqa: PLC0415

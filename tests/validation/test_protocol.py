@@ -139,7 +139,7 @@ def rehearsal(tmp_path: Path) -> tuple[object, ...]:
 LOOKING = ("--by", "A. Statistician", "--purpose", "rehearsal", "--on", "2026-01-02")
 
 
-@verifies("SRS-210", level="integration")
+@verifies("SRS-210@1f5e482c", level="integration")
 def test_the_study_runs_in_one_command(
     validate: Callable[..., Any], rehearsal: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -187,7 +187,7 @@ def test_the_study_runs_in_one_command(
 TABLES = ("subgroups", "prevalence", "shortcuts", "sample_size")
 
 
-@verifies("SRS-211", level="integration")
+@verifies("SRS-211@0291ffdc", level="integration")
 def test_computing_again_from_the_last_look_adds_no_line(
     validate: Callable[..., Any], rehearsal: tuple[object, ...], tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ def record(*losses: float) -> dict[str, Any]:
     return {"members": [{"config": {"seed": 7}, "curve": curve}]}
 
 
-@verifies("SRS-212", level="unit")
+@verifies("SRS-212@efa9ce50", level="unit")
 def test_every_epoch_of_every_member_is_drawn() -> None:
     svg = training_curves.loss(record(0.5, 0.4, 0.3))
     assert svg.count("<circle") == 3
@@ -43,7 +43,7 @@ def test_the_committed_record_is_drawn_whole() -> None:
         assert svg.count("<polyline") == len(content["members"])
 
 
-@verifies("SRS-212", level="unit")
+@verifies("SRS-212@efa9ce50", level="unit")
 def test_a_missing_value_is_refused() -> None:
     whole = record(0.5, 0.4)
     without_loss = copy.deepcopy(whole)

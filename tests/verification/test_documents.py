@@ -230,7 +230,7 @@ def subgroups(*limited: str, floor: float = 0.65) -> dict[str, object]:
     }  # fmt: skip
 
 
-@verifies("SRS-213", "RC-203", level="integration")
+@verifies("SRS-213@60bc41c5", "RC-203@a9bc1b37", level="integration")
 @pytest.mark.system
 def test_a_failing_bound_without_its_limitation_stops_the_build(builds: Builds) -> None:
     """A bound at the floor does not exceed it; one that is absent says nothing."""
@@ -249,7 +249,7 @@ def test_a_failing_bound_without_its_limitation_stops_the_build(builds: Builds) 
     assert builds(page).returncode != 0
 
 
-@verifies("SRS-212", level="integration")
+@verifies("SRS-212@efa9ce50", level="integration")
 @pytest.mark.system
 def test_a_figure_is_drawn_from_its_record_or_stops_the_build(builds: Builds) -> None:
     curve = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.4}]

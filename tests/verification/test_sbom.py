@@ -65,7 +65,7 @@ def test_two_locks_with_two_versions_are_refused(tmp_path: Path) -> None:
         sbom.entries(tmp_path)
 
 
-@verifies("SRS-215", "RC-205", level="integration")
+@verifies("SRS-215@836a3b39", "RC-205@d2bf3147", level="integration")
 def test_the_bill_of_materials_holds_each_locked_package_and_the_weights(
     found: list[sbom.Entry],
 ) -> None:
@@ -97,7 +97,7 @@ def test_the_bill_of_materials_holds_each_locked_package_and_the_weights(
     assert not any(ref.startswith("torch@") for ref in needs["cxr-device@0.1.0"])
 
 
-@verifies("SRS-215", level="integration")
+@verifies("SRS-215@836a3b39", level="integration")
 def test_other_weights_than_the_release_names_are_refused(
     tmp_path: Path, found: list[sbom.Entry]
 ) -> None:
@@ -114,14 +114,14 @@ def test_other_weights_than_the_release_names_are_refused(
         sbom.to_json(tmp_path, found)
 
 
-@verifies("SRS-216", "RC-205", level="integration")
+@verifies("SRS-216@a45ede3c", "RC-205@d2bf3147", level="integration")
 def test_every_package_of_run_time_is_permissive(found: list[sbom.Entry]) -> None:
     pytest.importorskip("license_expression")
     assert sum(entry.run_time for entry in found) >= 5
     assert sbom.run_time_faults(found) == []
 
 
-@verifies("SRS-216", level="unit")
+@verifies("SRS-216@a45ede3c", level="unit")
 @pytest.mark.parametrize(
     ("spdx", "permissive"),
     [
@@ -141,7 +141,7 @@ def test_copyleft_is_told_from_permissive(spdx: str, *, permissive: bool) -> Non
     assert licences.is_permissive(spdx) is permissive
 
 
-@verifies("SRS-216", "RC-205", level="unit")
+@verifies("SRS-216@a45ede3c", "RC-205@d2bf3147", level="unit")
 def test_a_copyleft_or_unknown_licence_at_run_time_is_a_fault() -> None:
     package = Pinned("some", "1.0", ("a" * 64,), ())
     gpl = Licence("GPL-3.0-only", "GPL-3.0-only")
@@ -154,7 +154,7 @@ def test_a_copyleft_or_unknown_licence_at_run_time_is_a_fault() -> None:
     assert sbom.run_time_faults([sbom.Entry(package, run_time=False, licence=gpl)]) == []
 
 
-@verifies("SRS-215", level="system")
+@verifies("SRS-215@836a3b39", level="system")
 @pytest.mark.system
 def test_the_command_lists_licences_and_writes_the_file(tmp_path: Path) -> None:
     pytest.importorskip("cyclonedx")
