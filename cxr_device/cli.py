@@ -1,7 +1,9 @@
 """The command line: `cxr-device VERB`; every verb loads only what it needs."""
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,7 +246,7 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
     """Name every file, folders walked in sorted order; an empty folder stands for itself."""
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
             inside = sorted(child for child in path.rglob("*") if not child.is_dir())
             yield from inside or [path]
         else:
@@ -263,6 +265,7 @@ def _run(
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
+    known: dict[str, tuple[str, str]] = {}
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
     with click.progressbar(
@@ -272,12 +275,22 @@ def _run(
         hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
     ) as bar:
         for path in bar:
-            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json))
+            entry, exit_code = _one(device, judge, path, out=out)
+            worst = max(worst, exit_code)
+            if same := _same_uid(entry["source"], known):
+                click.echo(same, err=True)
+            click.echo(json.dumps(entry) if as_json else _told(entry))
     device.close()
     return worst
 
 
-def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json: bool) -> int:  # noqa: ANN401
+def _one(
+    device: "Device",
+    judge: Any,  # noqa: ANN401
+    path: Path,
+    *,
+    out: Path | None,
+) -> tuple[dict[str, Any], int]:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
     from cxr_device.outputs.json_record import record  # noqa: PLC0415
@@ -297,15 +310,36 @@ def _one(device: "Device", judge: Any, path: Path, *, out: Path | None, as_json:
                 exit_code = ExitCode.OUTPUT
         entry = record(result, written)
     except Exception as error:  # noqa: BLE001  # the batch goes on
-        click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
-        return int(ExitCode.INTERNAL)
-    click.echo(json.dumps(entry) if as_json else _told(entry))
-    return int(exit_code)
+        entry, exit_code = record(device.defect(path, error)), ExitCode.INTERNAL
+        click.echo(_defect(entry["source"]["path"], error), err=True)
+    return entry, int(exit_code)
+
+
+def _defect(name: str, error: Exception) -> str:
+    """Say where the device failed, without the error's text: it may hold values of the file."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    return f"{name}: internal error {where}; please report it with the version"
+
+
+def _same_uid(source: dict[str, str | None], known: dict[str, tuple[str, str]]) -> str | None:
+    """Say that a file of the batch bears the SOP Instance UID of another with other bytes."""
+    uid, digest, name = source["sop_instance_uid"], source["sha256"], source["path"]
+    if not (uid and digest and name):
+        return None
+    first, first_digest = known.setdefault(uid, (name, digest))
+    if digest == first_digest:
+        return None
+    return (
+        f"{name}: warning: same SOP Instance UID as {first}, other bytes; each has its own record"
+    )
 
 
 def _told(entry: dict[str, Any]) -> str:
     """Say one record in a line a person can read, and a line a finding."""
-    name, finding = entry["source"]["path"], entry["finding"]
+    from cxr_device.checks import printable  # noqa: PLC0415
+
+    name, finding = printable(entry["source"]["path"]), entry["finding"]
     research = (
         " [not the device: research profile]" if entry["device"]["profile"] == "research" else ""
     )
