@@ -1,7 +1,9 @@
 """The command line: `cxr-device VERB`; every verb loads only what it needs."""
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -399,7 +401,7 @@ def _files(paths: Iterable[str]) -> Iterator[Path]:
     """Name every file, folders walked in sorted order; an empty folder stands for itself."""
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
             inside = sorted(child for child in path.rglob("*") if not child.is_dir())
             yield from inside or [path]
         else:
@@ -420,6 +422,7 @@ def _run(  # noqa: PLR0913  # what was asked for
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
     cards: list[Card] = []
+    known: dict[str, tuple[str, str]] = {}
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
     with click.progressbar(
@@ -429,8 +432,11 @@ def _run(  # noqa: PLR0913  # what was asked for
         hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
     ) as bar:
         for path in bar:
-            one = _one(device, judge, path, out=out, as_json=as_json, dicom=dicom, cards=cards)
-            worst = max(worst, one)
+            entry, exit_code = _one(device, judge, path, out=out, dicom=dicom, cards=cards)
+            worst = max(worst, exit_code)
+            if same := _same_uid(entry["source"], known):
+                click.echo(same, err=True)
+            click.echo(json.dumps(entry) if as_json else _told(entry))
     if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
         worst = max(worst, _index(cards, device, out))
     device.close()
@@ -458,19 +464,19 @@ def _one(  # noqa: PLR0913  # what was asked for
     path: Path,
     *,
     out: Path | None,
-    as_json: bool,
     dicom: bool,
     cards: "list[Card]",
-) -> int:
+) -> tuple[dict[str, Any], int]:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
     from cxr_device.outputs.json_record import record  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
+    picture = None
     try:
         result: Result | Checked = judge(path)
         exit_code: ExitCode = result.exit_code
-        written, picture = [], None
+        written = []
         if out is not None:
             from cxr_device.outputs.folder import write  # noqa: PLC0415
 
@@ -490,20 +496,41 @@ def _one(  # noqa: PLR0913  # what was asked for
                 click.echo(str(error), err=True)
                 exit_code = ExitCode.OUTPUT
         entry = record(result, written)
-        if out is not None:
-            from cxr_device.outputs.index_html import card  # noqa: PLC0415
-
-            cards.append(card(entry, picture=picture, below=out))
     except Exception as error:  # noqa: BLE001  # the batch goes on
-        click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
-        return int(ExitCode.INTERNAL)
-    click.echo(json.dumps(entry) if as_json else _told(entry))
-    return int(exit_code)
+        entry, exit_code = record(device.defect(path, error)), ExitCode.INTERNAL
+        click.echo(_defect(entry["source"]["path"], error), err=True)
+    if out is not None:
+        from cxr_device.outputs.index_html import card  # noqa: PLC0415
+
+        cards.append(card(entry, picture=picture, below=out))
+    return entry, int(exit_code)
+
+
+def _defect(name: str, error: Exception) -> str:
+    """Say where the device failed, without the error's text: it may hold values of the file."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    return f"{name}: internal error {where}; please report it with the version"
+
+
+def _same_uid(source: dict[str, str | None], known: dict[str, tuple[str, str]]) -> str | None:
+    """Say that a file of the batch bears the SOP Instance UID of another with other bytes."""
+    uid, digest, name = source["sop_instance_uid"], source["sha256"], source["path"]
+    if not (uid and digest and name):
+        return None
+    first, first_digest = known.setdefault(uid, (name, digest))
+    if digest == first_digest:
+        return None
+    return (
+        f"{name}: warning: same SOP Instance UID as {first}, other bytes; each has its own record"
+    )
 
 
 def _told(entry: dict[str, Any]) -> str:
     """Say one record in a line a person can read, and a line a finding."""
-    name, finding = entry["source"]["path"], entry["finding"]
+    from cxr_device.checks import printable  # noqa: PLC0415
+
+    name, finding = printable(entry["source"]["path"]), entry["finding"]
     research = (
         " [not the device: research profile]" if entry["device"]["profile"] == "research" else ""
     )

@@ -166,6 +166,21 @@ class Device:
         chosen = [self.release.heads.index(head) for head in self.release.score_heads]
         return float(np.mean(logits[chosen], dtype=np.float64))
 
+    def defect(self, source: Path, error: Exception) -> Failed:
+        """Build the result of a film on which the device itself failed: no check, no finding.
+
+        The error's text is left out: it may hold values of the file.
+        """
+        where = f"internal error {type(error).__name__}"
+        nothing = Verdict(outcome=Outcome.NOT_RUN, value="", message=f"not run: {where}")
+        return Failed(
+            source=_source_of(intake.Intake(path=intake.shown(source))),
+            device=self.identity,
+            checks=self._checks(dict.fromkeys(CheckCode, nothing)),
+            timing_ms={},
+            view=None,
+        )
+
     def picture(self, result: Result | Checked) -> "NDArray[np.uint8] | None":
         """Display copy of the film that was read, shape (rows, columns); None where none was."""
         return preprocessing.picture(result.film) if isinstance(result, Analyzed) else None
@@ -249,7 +264,13 @@ class Device:
             outcome=Outcome.PASS, value=shape, message="one whole frame"
         )
         watch.lap("decoding")
-        pixels = judge_pixels(decoded.stored, bits_stored=bits, label=self.release.label)
+        pixels = judge_pixels(
+            decoded.stored,
+            bits_stored=bits,
+            label=self.release.label,
+            table=decoded.grey_scale.table,
+            padding=decoded.grey_scale.padding,
+        )
         verdicts[CheckCode.PIXEL_RANGE] = pixels
         watch.lap("pixel_range")
         if pixels.outcome is Outcome.REJECT:
