@@ -16,7 +16,7 @@ from cxr_device.checks import Verdict
 from cxr_device.radiograph import ModelInput
 from cxr_device.vocabulary import Outcome
 
-__all__ = ["CONTENTS", "Content", "GateThreshold", "judge_content"]
+__all__ = ["CONTENTS", "Content", "GateThreshold", "judge_content", "probabilities"]
 
 
 class Content(StrEnum):
@@ -48,6 +48,13 @@ class GateThreshold:
             raise ValueError(message)
 
 
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probability of each content, shape (len(CONTENTS),), from one film's logits."""
+    grown = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = grown / grown.sum()
+    return shares
+
+
 def judge_content(
     film: ModelInput,
     *,
@@ -70,9 +77,7 @@ def judge_content(
     Verdict
         PASS, or REJECT with what the film looks like. A logit that is no number rejects.
     """
-    logits = infer(film.pixels)[0].astype(np.float64)
-    shifted = np.exp(logits - logits.max())
-    probability = shifted / shifted.sum()
+    probability = probabilities(infer(film.pixels)[0])
     upright = float(probability[CONTENTS.index(Content.UPRIGHT)])
     value = f"{Content.UPRIGHT} {upright:.3f}"
     if upright >= at.upright:
