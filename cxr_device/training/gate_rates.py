@@ -3,7 +3,7 @@
 One row a film and kind, for `cxr-validate refusals`, which counts and gives the intervals.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.gate_films import FAULTS, Fault
 from cxr_device.training.lock import within_label
 
-__all__ = ["gate_answers", "object_answers", "real_fault_answers"]
+__all__ = ["every_answer", "gate_answers", "object_answers", "real_fault_answers"]
 
 _REAL_FAULTS: Final = {
     "non-frontal": "a film that is not frontal (real)",
@@ -59,6 +59,33 @@ class _Gate:
         }
 
 
+def every_answer(
+    manifests: list[Path],
+    *,
+    splits: Sequence[str],
+    cache: Path,
+    objects: Path | None = None,
+    package: Path = PACKAGE,
+) -> pd.DataFrame:
+    """Join the answers to made faults of each split, to real faults, and to other pictures.
+
+    Raises
+    ------
+    ValueError
+        A split has no film inside the label, or `objects` holds no picture.
+    """
+    tables = [
+        gate_answers(manifests, split=split, cache=cache, package=package) for split in splits
+    ]
+    tables += [real_fault_answers(manifest, package) for manifest in manifests]
+    tables += [object_answers(objects, package)] if objects is not None else []
+    gate = Release.load(package).pixel_gate
+    answers = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    return answers.assign(
+        guard_sha256=gate.graph_sha256, guard_threshold=repr(gate.threshold.upright)
+    )
+
+
 def gate_answers(
     manifests: list[Path], *, split: str, cache: Path, package: Path = PACKAGE
 ) -> pd.DataFrame:
@@ -77,10 +104,12 @@ def gate_answers(
     films = films[films["split"] == split].reset_index(drop=True)
     pixels = squares(films, size=INPUT_SIZE, cache=cache)
     inside = np.flatnonzero(within_label(films, package))
-    gate = _Gate.locked(package)
-    rows = []
+    if len(inside) == 0:
+        message = f"no film inside the label in split {split!r}"
+        raise ValueError(message)
+    gate, rows, described = _Gate.locked(package), [], films.to_dict("records")
     for place, index in enumerate(inside):
-        film = films.iloc[index]
+        film = described[index]
         beside = pixels[inside[(place + np.arange(1, 5)) % len(inside)]].astype(np.float32)
         rng = np.random.default_rng(crc32(str(film["file"]).encode()))
         square = pixels[index].astype(np.float32)
@@ -103,7 +132,7 @@ def real_fault_answers(manifest: Path, package: Path = PACKAGE) -> pd.DataFrame:
 
 
 def _real(films: pd.DataFrame, images: Path, gate: _Gate) -> Iterator[dict[str, object]]:
-    for _, film in films.iterrows():
+    for film in films.to_dict("records"):
         flags = [f for f in str(film["quality_flags"]).split(";") if f in _REAL_FAULTS]
         kinds = [_REAL_FAULTS[flag] for flag in flags] or [_UNDER_AGE]
         answer = gate.answer(_square(images / str(film["file"])))
@@ -145,7 +174,7 @@ def _square(path: Path) -> NDArray[np.float32]:
     return resize(levels(film), INPUT_SIZE)
 
 
-def _described(film: "pd.Series[object]", split: str) -> dict[str, object]:
+def _described(film: Mapping[Hashable, object], split: str) -> dict[str, object]:
     age = float(str(film["age"]))
     return {
         "case": str(film["file"]),
