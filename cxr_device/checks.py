@@ -310,10 +310,11 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
     CheckCode.PIXEL_GATE: Description(
         tag="pixels",
-        accepted="an upright frontal chest",
-        otherwise="reject: rotated, flipped, inverted, lateral or another object",
+        accepted="an upright frontal chest, neither inverted nor mirrored, at least as probable as "
+        "the locked threshold",
+        otherwise="reject: turned, mirrored, inverted, or no frontal chest",
         hazard="the header is wrong about what the pixels show",
-        action="Look at the film and correct its header.",
+        action="Look at the film: send it upright and unmirrored, with its own header.",
     ),
 }
 """One description a code, in the order in which the checks run."""

@@ -323,6 +323,67 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
     )
 
 
+@dataset.command("gate")
+@click.argument(
+    "manifests",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="gate.parquet or .csv")
+@click.option("--split", "splits", multiple=True, required=True, help="tune, test; may repeat.")
+@click.option("--cache", type=click.Path(path_type=Path), required=True, help="Folder for squares.")
+@click.option("--objects", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of pictures that are no chest films.")  # fmt: skip
+def dataset_gate(
+    manifests: tuple[Path, ...],
+    out: Path,
+    splits: tuple[str, ...],
+    cache: Path,
+    objects: Path | None,
+) -> None:
+    """Ask the pixel gate about films with each fault put into them, for `cxr-validate refusals`."""
+    from cxr_device.training.gate_rates import every_answer  # noqa: PLC0415
+    from cxr_device.training.score import write_cases  # noqa: PLC0415
+
+    try:
+        table = every_answer(list(manifests), splits=splits, cache=cache, objects=objects)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    write_cases(table, out)
+    click.echo(f"{out}: {len(table)} answers", err=True)
+
+
+@dataset.command("renditions")
+@click.argument(
+    "manifests",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="table.parquet or .csv")
+@click.option("--split", required=True, help="Where films are taken from, e.g. tune.")
+@click.option("--films", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--samples", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of DICOM films, paired with their reserved pictures.")  # fmt: skip
+def dataset_renditions(
+    manifests: tuple[Path, ...], out: Path, split: str, films: int, samples: Path | None
+) -> None:
+    """Score the same films as pictures and as DICOM, for `cxr-validate renditions`."""
+    from cxr_device.training.renditions import score_renditions  # noqa: PLC0415
+    from cxr_device.training.score import write_cases  # noqa: PLC0415
+
+    device = _load(profile="triage", where="auto")
+    try:
+        found = score_renditions(list(manifests), device, split=split, films=films, samples=samples)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for line in found.left_out:
+        click.echo(f"left out: {line}", err=True)
+    write_cases(found.table(), out)
+    click.echo(f"{out}: {len(found.rows)} pairs of scores", err=True)
+
+
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
@@ -331,20 +392,41 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 def train(config: Path, data: Path, out: Path) -> None:
-    """Train one network as CONFIG says; run again with the same --out, it goes on."""
-    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
+    """Train one network as CONFIG says; run again with the same --out, it goes on.
 
-    click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=out / "cache"))
+    A CONFIG with `stage = "pixel_gate"` trains the pixel gate's network.
+    """
+    import tomllib  # noqa: PLC0415
+
+    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
+    from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
+
+    cache = out / "cache"
+    if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
+        click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
+    else:
+        click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
 
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
 def lock(runs: tuple[Path, ...], data: Path) -> None:
-    """Lock RUNs into the device: weights, calibration and operating point, from tuning data."""
-    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+    """Lock RUNs into the device: weights, calibration and operating point, from tuning data.
 
-    click.echo(lock_runs(list(runs), data=data, cache=runs[0] / "cache"))
+    A run of the pixel gate is locked alone: its graph and its threshold.
+    """
+    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+    from cxr_device.training.lock import lock_gate  # noqa: PLC0415
+
+    cache = runs[0] / "cache"
+    if (runs[0] / "gate.onnx").exists():
+        if len(runs) > 1:
+            message = f"{runs[0]} is a run of the pixel gate: lock it alone"
+            raise click.UsageError(message)
+        click.echo(lock_gate(runs[0], data=data, cache=cache))
+    else:
+        click.echo(lock_runs(list(runs), data=data, cache=cache))
 
 
 def _plain(value: object) -> str:

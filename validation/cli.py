@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from validation.cli_device import refusals, renditions
 from validation.cli_options import FILE, INSIDE, MARGIN, refusing
 from validation.cli_plan import plan
 
@@ -606,6 +607,8 @@ def study(  # noqa: PLR0913 - the options of the verb
 
 
 main.add_command(plan)
+main.add_command(refusals)
+main.add_command(renditions)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.training.augmentation import Augmentation
 from cxr_device.training.films import Films, read_manifests, squares, targets
 
-__all__ = ["TrainingConfig", "fit", "logits_of", "within_view_auc"]
+__all__ = ["TrainingConfig", "commit", "fit", "logits_of", "within_view_auc"]
 
 SCORE_HEADS: Final = ("Airspace", "Consolidation", "Infiltration")
 """The heads whose mean logit is the device's score: findings that every source labels."""
@@ -199,7 +199,7 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     save_file({k: v.contiguous() for k, v in average.module.state_dict().items()}, weights)
     record = {
         "config": asdict(config),
-        "commit": _commit(),
+        "commit": commit(),
         "start": started,
         "films": {"train": len(train.table), "tune": len(tune.table)},
         "manifest_sha256": {
@@ -214,7 +214,7 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     return weights
 
 
-def _commit() -> str:
+def commit() -> str:
     """Commit of the code that trains, `-dirty` where it was changed since; empty outside git."""
     git = shutil.which("git")
     if git is None:
