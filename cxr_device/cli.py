@@ -286,9 +286,10 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 def train(config: Path, data: Path, out: Path) -> None:
     """Train one network as CONFIG says; run again with the same --out, it goes on."""
-    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
 
-    click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=out / "cache"))
+        click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=out / "cache"))
 
 
 @main.command()
@@ -296,9 +297,10 @@ def train(config: Path, data: Path, out: Path) -> None:
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
 def lock(runs: tuple[Path, ...], data: Path) -> None:
     """Lock RUNs into the device: weights, calibration and operating point, from tuning data."""
-    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
 
-    click.echo(lock_runs(list(runs), data=data, cache=runs[0] / "cache"))
+        click.echo(lock_runs(list(runs), data=data, cache=runs[0] / "cache"))
 
 
 def _plain(value: object) -> str:

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr_device import runtimes
 from cxr_device.network import HEADS, Ensemble, build
-from cxr_device.preprocessing import standardize
+from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
@@ -91,7 +91,7 @@ def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) 
     infer = runtimes.on_cpu(graph)
     tune = read_manifests([data / name for name in records[0]["config"]["manifests"]])
     tune = tune[(tune["split"] == "tune")].reset_index(drop=True)
-    pixels = squares(tune, size=records[0]["config"]["sizes"][-1], cache=cache)
+    pixels = squares(tune, size=INPUT_SIZE, cache=cache)
     score = _scores(infer, pixels)
     label = tomlkit.parse((package / "release.toml").read_text(encoding="utf-8"))
     inside = (
