@@ -398,14 +398,16 @@ def train(config: Path, data: Path, out: Path) -> None:
     """
     import tomllib  # noqa: PLC0415
 
-    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
-    from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.config import TrainingConfig  # noqa: PLC0415
+        from cxr_device.training.fit import fit  # noqa: PLC0415
+        from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
 
-    cache = out / "cache"
-    if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
-        click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
-    else:
-        click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
+        cache = out / "cache"
+        if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
+            click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
+        else:
+            click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
 
 
 @main.command()
@@ -416,17 +418,18 @@ def lock(runs: tuple[Path, ...], data: Path) -> None:
 
     A run of the pixel gate is locked alone: its graph and its threshold.
     """
-    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
-    from cxr_device.training.lock import lock_gate  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+        from cxr_device.training.lock import lock_gate  # noqa: PLC0415
 
-    cache = runs[0] / "cache"
-    if (runs[0] / "gate.onnx").exists():
-        if len(runs) > 1:
+        cache = runs[0] / "cache"
+        if not (runs[0] / "gate.onnx").exists():
+            click.echo(lock_runs(list(runs), data=data, cache=cache))
+        elif len(runs) > 1:
             message = f"{runs[0]} is a run of the pixel gate: lock it alone"
             raise click.UsageError(message)
-        click.echo(lock_gate(runs[0], data=data, cache=cache))
-    else:
-        click.echo(lock_runs(list(runs), data=data, cache=cache))
+        else:
+            click.echo(lock_gate(runs[0], data=data, cache=cache))
 
 
 def _plain(value: object) -> str:

@@ -22,9 +22,9 @@ from typing_extensions import override
 from cxr_device.pixel_gate import CONTENTS
 from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.training.films import read_manifests, squares
-from cxr_device.training.fit import commit
 from cxr_device.training.gate_batches import POOL, Batches
 from cxr_device.training.lock import FALSE_REFUSALS
+from cxr_device.training.run_folder import commit
 
 __all__ = ["GateConfig", "GateNetwork", "fit_gate"]
 
