@@ -41,6 +41,7 @@ check: .venv/dev ## formatting, lint, types, import rules
 
 test: system .venv/dev check ## every check that CI runs
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/cxr-verify mutate --changed --limit 40
 	$(BIN)/cxr-verify check
 
 docs: system .venv/dev ## HTML documents

@@ -64,6 +64,15 @@ def test_the_probability_is_the_logistic_of_the_line() -> None:
     assert line.probability(-1e6) == pytest.approx(0.0, abs=1e-300)
 
 
+@verifies("SRS-143", "RC-143")
+@pytest.mark.parametrize(
+    ("score", "wanted"),  # 1 / (1 + exp(-x)) in 60 decimal digits, rounded once
+    [(0.6875, 0.665410558746814), (0.421875, 0.6039318337259583)],
+)
+def test_the_probability_is_rounded_once_just_above_one_half(score: float, wanted: float) -> None:
+    assert Calibration(slope=1.0, offset=0.0).probability(score) == wanted
+
+
 @verifies("SRS-143@9374589b", "RC-143@a5c0cb09")
 @pytest.mark.parametrize(
     ("slope", "offset"), [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (1.0, math.inf)]

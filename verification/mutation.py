@@ -279,7 +279,10 @@ def _store(path: Path, root: Path, record: Record) -> None:
 
 def _try(root: Path, target: Target, source: str, tried: list[mutants.Mutant]) -> list[Outcome]:
     """Run the mutants in a process of their own; refuse results that prove nothing."""
-    cases = [source, mutants.sentinel(source).source, *(mutant.source for mutant in tried)]
+    sentinel = mutants.sentinel(source).source
+    if _code(sentinel) == _code(source):  # no function could raise: the module itself must
+        sentinel = 'raise AssertionError("sentinel")'
+    cases = [source, sentinel, *(mutant.source for mutant in tried)]
     job = {"root": str(root), "module": target.module, "tests": target.tests, "sources": cases}
     with tempfile.TemporaryDirectory() as scratch:
         order = Path(scratch) / "job.json"
