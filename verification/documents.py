@@ -12,6 +12,7 @@ from verification import device_directives as device
 from verification import item_directives as items
 from verification import number_directives as numbers
 from verification import record_directives as records
+from verification import result_directives as results
 from verification.directive import Base
 
 __all__ = ["setup"]
@@ -20,18 +21,19 @@ _DIRECTIVES: Final[dict[str, type[Base]]] = {
     "api-reference": device.ApiReference,
     "clause-table": records.ClauseTable,
     "control-table": items.ControlTable,
-    "drawing": numbers.Drawing,
+    "drawing": results.Drawing,
     "evidence": records.Evidence,
     "fmea-table": items.FmeaTable,
     "gap-table": records.GapTable,
     "guard-table": device.GuardTable,
     "item-table": items.ItemTable,
     "ledger-table": records.LedgerTable,
-    "limitations": numbers.Limitations,
+    "limitations": results.Limitations,
     "metric": numbers.Metric,
     "metric-table": numbers.MetricTable,
     "pipeline-chart": device.PipelineChart,
     "placeholder": records.Placeholder,
+    "record-table": numbers.RecordTable,
     "results": numbers.Results,
     "risk-table": items.RiskTable,
     "soup-table": items.SoupTable,

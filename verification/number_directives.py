@@ -1,21 +1,19 @@
-"""Directives that put numbers and figures of the repository's files into documents.
+"""Directives that put numbers of the repository's files into documents.
 
-A value or a file that is missing stops the build.
+A value that is missing stops the build.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from docutils import nodes  # type: ignore[import-untyped]  # docutils ships no types
-from docutils.parsers.rst.directives import flag  # type: ignore[import-untyped]
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
 from verification.directive import Base, interval, show
 from verification.metric import MetricError, resolve
 
-__all__ = ["Drawing", "Limitations", "Metric", "MetricRole", "MetricTable", "Results"]
+__all__ = ["Metric", "MetricRole", "MetricTable", "RecordTable", "Results", "named"]
 
 _NAMES: Final = {
     "age_band": "Age, years",
@@ -105,7 +103,7 @@ class MetricTable(Base):
         form = self.options.get("format", "")
         chosen = {k: self._entry(value, k) for k in self.options.get("only", "").split() or value}
         head = ["Measure", "Estimate [95 % interval]"]
-        rows = [[_named(k), interval(v, form)] for k, v in chosen.items()]
+        rows = [[named(k), interval(v, form)] for k, v in chosen.items()]
         if all(_full(v) for v in chosen.values()):
             head += ["n", "Method"]
             rows = [
@@ -121,7 +119,7 @@ class MetricTable(Base):
         taken = [row for row in value if not key or str(self._entry(row, key)) == wanted]
         columns = self.options.get("columns", "").split() or list(taken[0] if taken else {})
         given = [h.strip() for h in self.options.get("headings", "").split(",") if h.strip()]
-        head = given or [_named(c) for c in columns]
+        head = given or [named(c) for c in columns]
         forms = self.options.get("formats", "").split() or [self.options.get("format", "")] * len(
             columns
         )
@@ -130,7 +128,7 @@ class MetricTable(Base):
             raise ExtensionError(message)
         rows = [
             [
-                _named(str(row[c]))
+                named(str(row[c]))
                 if c == "column" and c in row
                 else interval(self._entry(row, c), "" if f == "-" else f)
                 for c, f in zip(columns, forms, strict=True)
@@ -138,22 +136,27 @@ class MetricTable(Base):
             for row in taken
         ]
         widths = [int(w) for w in self.options.get("widths", "").split()]
-        methods = {str(row[c]["method"]) for row in taken for c in columns if _full(row[c])}
+        cells = [self._entry(row, c) for row in taken for c in columns]
+        methods = {str(cell["method"]) for cell in cells if _full(cell)}
         note = f"95 % intervals in brackets. Methods: {'; '.join(sorted(methods))}."
         return [
             *self.table(head, rows, widths),
             *([nodes.paragraph(text=note, classes=["note"])] if methods else []),
         ]
 
-    def _entry(self, value: dict[str, Any], key: str) -> Any:  # noqa: ANN401  # a JSON value
-        """Take an entry, or stop the build."""
-        if key not in value:
-            message = f"{self.env.docname}:{self.lineno}: {self.arguments[0]} holds no {key}"
-            raise ExtensionError(message)
-        return value[key]
+    def _entry(self, value: Any, key: str) -> Any:  # noqa: ANN401  # a JSON value
+        """Take an entry (`a/b` for b in a; nothing within null), or stop the build."""
+        for part in key.split("/"):
+            if value is None:
+                return None
+            if part not in value:
+                message = f"{self.env.docname}:{self.lineno}: {self.arguments[0]} holds no {key}"
+                raise ExtensionError(message)
+            value = value[part]
+        return value
 
 
-def _named(key: str) -> str:
+def named(key: str) -> str:
     """Write a key for a reader."""
     return _NAMES.get(key, key.replace("_", " ").capitalize())
 
@@ -164,96 +167,49 @@ def _method(value: dict[str, Any]) -> str:
     return str(value["method"]) + (f", {show(clusters)} patients" if clusters else "")
 
 
-class Limitations(Base):
-    """`.. limitations:: subgroups.json` prints each bound of a subgroup that fails its floor.
+class RecordTable(Base):
+    """`.. record-table:: file.json#/list` shows objects side by side, a row for each of their keys.
 
-    The failing bounds are found anew from the rows; one that the file does not carry as a
-    limitation stops the build.
+    `:name:` is the heading of a column, with its number; `:only:` names the keys.
     """
 
     required_arguments = 1
+    option_spec = {"name": str, "only": str}  # noqa: RUF012  # docutils reads it
 
     def run(self) -> list[Any]:
         """Draw the table, or stop the build."""
-        value = self.value(f"{self.arguments[0]}#")
-        try:
-            owed = {
-                (row["reference"], row["column"], row["stratum"], measure)
-                for row in value["subgroups"]
-                for measure in value["measures"]
-                if row[measure]["lower"] is None or row[measure]["lower"] <= value["floor"]
-            }
-            stated = {
-                (one["reference"], one["column"], one["stratum"], one["measure"]): one
-                for one in value["limitations"]
-            }
-            rows = [
-                (
-                    reference,
-                    f"{_named(column)}: {stratum}",
-                    _named(measure),
-                    show(one["lower"]),
-                    one["reason"],
+        value = self.value(self.arguments[0])
+        columns = [_flat(one) for one in (value if isinstance(value, list) else [value])]
+        keys = list(dict.fromkeys(key for column in columns for key in column))
+        if only := self.options.get("only", "").split():
+            if missing := [key for key in only if key not in keys]:
+                message = (
+                    f"{self.env.docname}:{self.lineno}: {self.arguments[0]} holds no {missing[0]}"
                 )
-                for (reference, column, stratum, measure), one in stated.items()
-            ]
-        except (KeyError, TypeError) as error:
-            message = f"{self.env.docname}:{self.lineno}: {self.arguments[0]} holds no {error}"
-            raise ExtensionError(message) from error
-        if missing := sorted(owed ^ stated.keys()):
-            message = (
-                f"{self.env.docname}:{self.lineno}: {self.arguments[0]} and its limitations differ "
-                f"at {', '.join(missing[0])}"
-            )
-            raise ExtensionError(message)
-        if not rows:
-            return [nodes.paragraph(text=f"No bound fails the floor of {show(value['floor'])}.")]
-        head = ("Reference", "Subgroup", "Measure", "Lower bound", "Limitation, because")
-        return self.table(head, rows, (18, 18, 14, 10, 34))
+                raise ExtensionError(message)
+            keys = only
+        name = self.options.get("name", "Entry")
+        head = ["", *(f"{name} {n}" for n, _ in enumerate(columns, start=1))]
+        rows = [[named(key), *(_plain(column.get(key)) for column in columns)] for key in keys]
+        return self.table(head, rows, (14, *([12] * len(columns))))
 
 
-class Drawing(Base):
-    """`.. drawing:: figure.svg` shows a figure of the repository inside the page.
+def _flat(value: Any, above: str = "") -> dict[str, Any]:  # noqa: ANN401  # a JSON value
+    """Write nested objects as one, `a.b` for b in a; lists of objects are left out."""
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            found |= _flat(entry, f"{above}{key}.")
+        elif not (isinstance(entry, list) and any(isinstance(one, dict) for one in entry)):
+            found[f"{above}{key}"] = entry
+    return found
 
-    With `:by:` the argument is a JSON file, and the figure is drawn from it by a function that
-    conf.py names in `cxr_drawings`; a value that it misses stops the build.
-    """
 
-    required_arguments = 1
-    option_spec = {"by": str, "title": str, "wide": flag}  # noqa: RUF012  # docutils reads it
-
-    def run(self) -> list[Any]:
-        """Draw the figure, or stop the build."""
-        text: str = self._drawn() if "by" in self.options else self._read_svg()
-        title = self.options.get("title", "")
-        frame = nodes.container(classes=["drawing", *(["wide"] if "wide" in self.options else [])])
-        frame += nodes.raw("", text, format="html")
-        if title:
-            frame += nodes.paragraph(text=title, classes=["caption"])
-        return [frame]
-
-    def _read_svg(self) -> str:
-        name = str(self.arguments[0])
-        path = Path(self.env.srcdir) / name
-        self.env.note_dependency(str(path))
-        try:
-            return path.read_text("utf-8")
-        except OSError as error:
-            message = f"{self.env.docname}:{self.lineno}: no figure {name}"
-            raise ExtensionError(message) from error
-
-    def _drawn(self) -> str:
-        content = self.value(f"{self.arguments[0]}#")
-        known: dict[str, str] = self.env.app.config.cxr_drawings
-        module, _, function = str(known.get(self.options["by"], "")).partition(":")
-        if not function:
-            message = f"{self.env.docname}:{self.lineno}: no drawing {self.options['by']}"
-            raise ExtensionError(message)
-        try:
-            return str(getattr(import_module(module), function)(content))
-        except ValueError as error:
-            message = f"{self.env.docname}:{self.lineno}: {self.arguments[0]}: {error}"
-            raise ExtensionError(message) from error
+def _plain(value: Any) -> str:  # noqa: ANN401  # a JSON value
+    """Write a setting as it stands in its file."""
+    if isinstance(value, list):
+        return ", ".join(_plain(one) for one in value)
+    return "\u2013" if value is None else str(value).replace("True", "yes").replace("False", "no")
 
 
 class Results(Base):

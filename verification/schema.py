@@ -216,8 +216,8 @@ FORBIDDEN: Final = re.compile(
 DOCUMENT_DIRECTIVES: Final = (
     "api-reference", "clause-table", "control-table", "drawing", "evidence", "fmea-table",
     "gap-table", "guard-table", "item-table", "ledger-table", "limitations", "metric",
-    "metric-table", "pipeline-chart", "placeholder", "results", "risk-table", "soup-table",
-    "trace-matrix", "trace-summary", "waiver-table",
+    "metric-table", "pipeline-chart", "placeholder", "record-table", "results", "risk-table",
+    "soup-table", "trace-matrix", "trace-summary", "waiver-table",
 )  # fmt: skip
 """Directives of `verification.documents`; reading items passes them over."""
 
