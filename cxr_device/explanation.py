@@ -199,7 +199,10 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 class _Tensors:
-    """Tensors of a safetensors file (8 bytes of length, a JSON header, the data), as float32."""
+    """Reads tensors of a safetensors file, widened to float32.
+
+    The file: 8 bytes of length, a JSON header of that length, the data.
+    """
 
     def __init__(self, path: Path) -> None:
         self._blob = np.memmap(path, dtype=np.uint8, mode="r")
