@@ -64,7 +64,7 @@ def test_the_probability_is_the_logistic_of_the_line() -> None:
     assert line.probability(-1e6) == pytest.approx(0.0, abs=1e-300)
 
 
-@verifies("SRS-143", "RC-143")
+@verifies("SRS-143@9374589b", "RC-143@a5c0cb09")
 @pytest.mark.parametrize(
     ("score", "wanted"),  # 1 / (1 + exp(-x)) in 60 decimal digits, rounded once
     [(0.6875, 0.665410558746814), (0.421875, 0.6039318337259583)],

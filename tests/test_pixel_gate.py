@@ -19,7 +19,7 @@ def judged(logits: list[float], at: float) -> tuple[Outcome, str]:
     return verdict.outcome, verdict.message
 
 
-@verifies("SRS-125", "RC-125", level="unit")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="unit")
 def test_a_tie_is_let_through_and_the_next_smaller_probability_is_refused() -> None:
     upright = float(probabilities(np.array([1.0, 0.0, 0.0, 0.0, 0.0], dtype=np.float32))[0])
     assert upright == pytest.approx(np.e / (np.e + 4), abs=1e-7)
@@ -28,7 +28,7 @@ def test_a_tie_is_let_through_and_the_next_smaller_probability_is_refused() -> N
     assert judged([1.0, 0, 0, 0, 0], above)[0] is Outcome.REJECT
 
 
-@verifies("SRS-125", "RC-125", level="unit")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="unit")
 @pytest.mark.parametrize("place", range(1, 5))
 def test_a_refusal_names_what_the_film_looks_like(place: int) -> None:
     logits = [0.0] * 5
@@ -38,21 +38,21 @@ def test_a_refusal_names_what_the_film_looks_like(place: int) -> None:
     assert message == f"the pixels look like: {CONTENTS[place]}"
 
 
-@verifies("SRS-125", "RC-125", level="unit")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="unit")
 @pytest.mark.parametrize("logit", [float("nan"), float("-inf")])
 def test_a_logit_that_is_no_number_refuses(logit: float) -> None:
     assert judged([logit, 0, 0, 0, 0], 0.5)[0] is Outcome.REJECT
     assert judged([float("nan")] * 5, 1e-9)[0] is Outcome.REJECT
 
 
-@verifies("SRS-280", "RC-280", level="unit")
+@verifies("SRS-280@05e5849f", "RC-280@3ca69b79", level="unit")
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, float("nan")])
 def test_a_threshold_outside_the_open_interval_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="pixel gate"):
         GateThreshold(upright=threshold)
 
 
-@verifies("SRS-125", level="unit")
+@verifies("SRS-125@1d130270", level="unit")
 def test_the_contents_are_named_in_the_order_of_the_logits() -> None:
     assert CONTENTS[0] is Content.UPRIGHT
     assert [str(content) for content in CONTENTS] == [

@@ -19,13 +19,13 @@ FAILED = "FILE_READ FILE_SIZE FILE_PREAMBLE FILE_PART10 PARSE LENGTH DECODE"
 """Check codes as the contract publishes them."""
 
 
-@verifies("SRS-183", level="unit")
+@verifies("SRS-183@37f0c7b9", level="unit")
 def test_the_codes_are_those_of_the_contract() -> None:
     assert {*CheckCode} == {*REJECTED.split(), *FAILED.split()}
     assert set(FAILURES) == {*FAILED.split()}
 
 
-@verifies("SRS-183", level="unit")
+@verifies("SRS-183@37f0c7b9", level="unit")
 @pytest.mark.parametrize(
     "closed", [getattr(vocabulary, name) for name in vocabulary.__all__ if name != "FAILURES"]
 )
@@ -37,7 +37,7 @@ def test_a_closed_set_refuses_every_other_word(closed: type[StrEnum]) -> None:
                 closed(other)
 
 
-@verifies("SRS-182", level="unit")
+@verifies("SRS-182@1cf56f19", level="unit")
 def test_each_error_has_one_code_and_says_what_to_do() -> None:
     raised: dict[type[Exception], str] = {
         errors.IntegrityError: str(errors.IntegrityError("weights", found="a", locked="b")),
@@ -55,7 +55,7 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
         assert action.startswith(("reinstall", "accepted: ", "choose "))
 
 
-@verifies("SRS-182", level="unit")
+@verifies("SRS-182@1cf56f19", level="unit")
 def test_each_check_says_what_was_found_and_what_is_accepted(release: Release) -> None:
     verdict = checks.Verdict(outcome=vocabulary.Outcome.REJECT, value="found this", message="why")
     for code, description in checks.DESCRIPTIONS.items():
@@ -66,7 +66,7 @@ def test_each_check_says_what_was_found_and_what_is_accepted(release: Release) -
         assert description.action.strip()
 
 
-@verifies("SRS-181", level="system")
+@verifies("SRS-181@63e776af", level="system")
 def test_the_conformance_statement_follows_its_tables(
     release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:

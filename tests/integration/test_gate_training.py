@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-@verifies("SRS-281", "RC-281", level="integration")
+@verifies("SRS-281@7a0f251a", "RC-281@d91b7742", level="integration")
 @given(upright=st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=400))
 def test_the_threshold_refuses_at_most_one_in_a_hundred_and_no_higher_one_would(
     upright: list[float],
@@ -69,7 +69,13 @@ def test_the_threshold_refuses_at_most_one_in_a_hundred_and_no_higher_one_would(
     assert (good <= at).sum() > 0.01 * len(good)
 
 
-@verifies("SRS-280", "RC-280", "SRS-281", "RC-281", level="integration")
+@verifies(
+    "SRS-280@05e5849f",
+    "RC-280@3ca69b79",
+    "SRS-281@7a0f251a",
+    "RC-281@d91b7742",
+    level="integration",
+)
 def test_a_gate_is_trained_locked_and_held(package: Path, data: Path, tmp_path: Path) -> None:
     config = GateConfig(
         seed=1, epochs=1, steps=2, batch_size=25, learning_rate=1e-3,
@@ -97,7 +103,7 @@ def test_a_gate_is_trained_locked_and_held(package: Path, data: Path, tmp_path: 
         lock_gate(run, data=data, cache=cache, package=package)
 
 
-@verifies("SRS-280", "RC-280", level="integration")
+@verifies("SRS-280@05e5849f", "RC-280@3ca69b79", level="integration")
 @pytest.mark.parametrize(
     ("line", "other"),
     [("threshold = ", "threshold = 1"), ('"no frontal chest"', '"a hand"')],
@@ -142,7 +148,7 @@ def test_pictures_of_no_chest_are_drawn_alike_from_one_seed() -> None:
     assert len({picture.tobytes() for picture in first}) == 40
 
 
-@verifies("SRS-284", "RC-284", level="integration")
+@verifies("SRS-284@9afe2b00", "RC-284@ef8e8375", level="integration")
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_rendition_is_read_as_the_picture_it_was_made_from(form: object, device: Device) -> None:
     frame = draw(opacity=True, rng=np.random.default_rng(7), side=320)
@@ -156,7 +162,7 @@ def test_a_rendition_is_read_as_the_picture_it_was_made_from(form: object, devic
     assert np.corrcoef(small.ravel(), picture.ravel().astype(np.float64))[0, 1] > 0.98
 
 
-@verifies("SRS-283", level="integration")
+@verifies("SRS-283@aa941f78", level="integration")
 def test_the_gate_card_states_the_rates_of_the_locked_gate(release: Release) -> None:
     card = json.loads((PACKAGE / "weights/gate_card.json").read_text(encoding="utf-8"))
     assert card["guard_sha256"] == release.pixel_gate.graph_sha256

@@ -35,7 +35,7 @@ def rejecting(result: object) -> set[CheckCode]:
     return {c.code for c in result.checks if c.outcome is Outcome.REJECT}  # type: ignore[attr-defined]
 
 
-@verifies("SRS-125", "RC-125", level="integration")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="integration")
 @pytest.mark.parametrize("opacity", [True, False])
 @pytest.mark.parametrize("seed", [7, 8, 9])
 def test_an_upright_phantom_is_let_through(seed: int, opacity: bool, device: Device) -> None:  # noqa: FBT001
@@ -47,7 +47,7 @@ def test_an_upright_phantom_is_let_through(seed: int, opacity: bool, device: Dev
     assert "pixel_gate" in result.timing_ms
 
 
-@verifies("SRS-125", "RC-125", level="integration")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="integration")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_phantom_is_refused_by_the_gate_alone_and_never_scored(
     fault: str, release: Release
@@ -63,7 +63,7 @@ def test_a_faulty_phantom_is_refused_by_the_gate_alone_and_never_scored(
     assert result.exit_code == 3
 
 
-@verifies("SRS-125", "RC-125", level="integration")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="integration")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_sample_is_refused(fault: str, device: Device, shared_data: Path) -> None:
     for path in sorted((shared_data / "dicom").glob("test[123].dcm")):
@@ -74,7 +74,7 @@ def test_a_faulty_sample_is_refused(fault: str, device: Device, shared_data: Pat
         assert rejecting(device.read(film)) == {CheckCode.PIXEL_GATE}, path.name
 
 
-@verifies("SRS-125", "RC-125", level="integration")
+@verifies("SRS-125@1d130270", "RC-125@42d7ed6a", level="integration")
 def test_pictures_of_something_else_are_refused(device: Device) -> None:
     rng = np.random.default_rng(1)
     axis = np.linspace(0, 1, 700)
@@ -86,7 +86,7 @@ def test_pictures_of_something_else_are_refused(device: Device) -> None:
         assert rejecting(device.read(to_bytes(dx(frame)))) == {CheckCode.PIXEL_GATE}
 
 
-@verifies("SRS-282", level="system")
+@verifies("SRS-282@e19f1eb8", level="system")
 def test_the_gate_answers_in_less_than_20_ms_on_one_core(device: Device, release: Release) -> None:
     result = device.read(to_bytes(dx()))
     assert isinstance(result, Analyzed)

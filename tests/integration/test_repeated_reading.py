@@ -42,7 +42,7 @@ def told(device: Device, film: bytes) -> dict[str, Any]:
     return entry
 
 
-@verifies("SRS-153", "RC-153", level="system")
+@verifies("SRS-153@e9f7fc7a", "RC-153@9cf4f7d8", level="system")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     keyword=st.sampled_from(
@@ -59,7 +59,7 @@ def test_any_free_text_and_any_date_leave_the_result(
     assert told(counting, changed) == plain
 
 
-@verifies("SRS-180", "RC-180", level="integration")
+@verifies("SRS-180@07397333", "RC-180@1dfcdd47", level="integration")
 def test_a_hundred_repetitions_from_eight_threads_give_one_value(device: Device) -> None:
     film = to_bytes(dx(SMALL))
 
@@ -72,7 +72,9 @@ def test_a_hundred_repetitions_from_eight_threads_give_one_value(device: Device)
         assert len(set(pool.map(probability, range(100)))) == 1
 
 
-@verifies("SRS-180", "RC-180", "SRS-177", "RC-177", level="system")
+@verifies(
+    "SRS-180@07397333", "RC-180@1dfcdd47", "SRS-177@68444642", "RC-177@4d05b5fb", level="system"
+)
 def test_new_processes_and_blocked_sockets_give_the_same_record(
     device: Device, tmp_path: Path
 ) -> None:
@@ -98,7 +100,7 @@ def test_new_processes_and_blocked_sockets_give_the_same_record(
     assert entries[2] == entries[0]
 
 
-@verifies("SRS-176", "RC-176", level="integration")
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="integration")
 def test_the_record_states_bytes_uids_and_device(counting: Device, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(to_bytes(dx(SMALL)))
@@ -115,7 +117,7 @@ def test_the_record_states_bytes_uids_and_device(counting: Device, tmp_path: Pat
         assert entry["device"][name] == getattr(release, name)
 
 
-@verifies("SRS-178", "RC-178", level="integration")
+@verifies("SRS-178@5aa37ec3", "RC-178@72e47793", level="integration")
 def test_no_key_of_the_record_is_a_place_in_the_image(counting: Device, tmp_path: Path) -> None:
     result = counting.read(to_bytes(dx(SMALL)))
     folder.write(result, counting.release, picture=counting.picture(result), out=tmp_path)
@@ -125,7 +127,7 @@ def test_no_key_of_the_record_is_a_place_in_the_image(counting: Device, tmp_path
     assert {output["kind"] for output in entry["outputs"]} == {"report_html"}
 
 
-@verifies("SRS-175", "RC-175", level="integration")
+@verifies("SRS-175@700100c2", "RC-175@0352d367", level="integration")
 @pytest.mark.parametrize("text", ["../../x", "/etc/x", "..\\x", "a/../../x", ".", "x\ny", "C:x"])
 def test_no_attribute_names_a_path(text: str, counting: Device, tmp_path: Path) -> None:
     from pydicom import config  # noqa: PLC0415

@@ -62,7 +62,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@verifies("SRS-150", "SRS-130", "RC-130", level="system")
+@verifies("SRS-150@17d39870", "SRS-130@d5f726ba", "RC-130@e432754c", level="system")
 def test_an_altered_configuration_is_exit_5_and_no_record(installed: Path, film: Path) -> None:
     with (installed / "cxr_device/release.toml").open("a") as file:
         file.write("\n")
@@ -73,7 +73,7 @@ def test_an_altered_configuration_is_exit_5_and_no_record(installed: Path, film:
         assert "SELF" in done.stderr
 
 
-@verifies("SRS-150", level="system")
+@verifies("SRS-150@17d39870", level="system")
 def test_a_defect_is_exit_70_and_the_batch_goes_on(installed: Path, film: Path) -> None:
     guards = installed / "cxr_device/guards.py"
     text = guards.read_text("utf-8")
@@ -90,7 +90,7 @@ def test_a_defect_is_exit_70_and_the_batch_goes_on(installed: Path, film: Path) 
     assert "internal error RuntimeError" in done.stderr
 
 
-@verifies("SRS-172", "RC-130", level="system")
+@verifies("SRS-172@1c39d8ae", "RC-130@e432754c", level="system")
 @pytest.mark.parametrize("altered", ["weights", "configuration", "expected value"])
 def test_the_self_test_stops_an_altered_installation(altered: str, installed: Path) -> None:
     package = installed / "cxr_device"
@@ -116,7 +116,7 @@ def test_the_self_test_stops_an_altered_installation(altered: str, installed: Pa
     assert ("known film" in done.stderr) == (altered == "expected value")
 
 
-@verifies("SRS-174", level="system")
+@verifies("SRS-174@f8da7617", level="system")
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -135,7 +135,7 @@ def test_wrong_usage_names_the_word_and_prints_no_record(arguments: list[str], w
     assert word in done.stderr
 
 
-@verifies("SRS-156", level="system")
+@verifies("SRS-156@56474560", level="system")
 def test_standard_output_holds_records_and_redirected_errors_no_control_characters(
     film: Path,
 ) -> None:
@@ -146,7 +146,7 @@ def test_standard_output_holds_records_and_redirected_errors_no_control_characte
     assert not [c for c in done.stderr if ord(c) < 32 and c != "\n"]
 
 
-@verifies("SRS-158", "RC-158", level="system")
+@verifies("SRS-158@177269cb", "RC-158@8ae17440", level="system")
 def test_info_gives_every_value_of_the_release(release: Release) -> None:
     facts = json.loads(run("info", "--json").stdout)
     for name in (
@@ -163,7 +163,7 @@ def test_info_gives_every_value_of_the_release(release: Release) -> None:
     assert facts["intended_use"] in " ".join(document.read_text("utf-8").split())
 
 
-@verifies("SRS-168", "RC-168", level="system")
+@verifies("SRS-168@a6e43416", "RC-168@57330627", level="system")
 def test_good_films_around_each_kind_of_bad_file_are_judged(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     good = to_bytes(dx(pixels(side=1024)))
@@ -186,7 +186,7 @@ def test_good_films_around_each_kind_of_bad_file_are_judged(tmp_path: Path) -> N
     assert done.returncode == max(status[e["status"]] for e in entries) == 4
 
 
-@verifies("SRS-167", "RC-167", "SRS-150", level="system")
+@verifies("SRS-167@c6062141", "RC-167@5ee3caae", "SRS-150@17d39870", level="system")
 def test_a_full_disk_is_exit_6_and_leaves_no_file(film: Path, tmp_path: Path) -> None:
     def full() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -198,7 +198,7 @@ def test_a_full_disk_is_exit_6_and_leaves_no_file(film: Path, tmp_path: Path) ->
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
-@verifies("SRS-167", "RC-167", level="system")
+@verifies("SRS-167@c6062141", "RC-167@5ee3caae", level="system")
 def test_a_killed_run_leaves_no_part_under_a_final_name(film: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from cxr_device.device import Device\n"
@@ -229,7 +229,7 @@ def test_a_killed_run_leaves_no_part_under_a_final_name(film: Path, tmp_path: Pa
     assert whole >= 5
 
 
-@verifies("SRS-149", "RC-149", level="system")
+@verifies("SRS-149@c218afc6", "RC-149@fb40471f", level="system")
 def test_no_identity_attribute_reaches_an_output(tmp_path: Path) -> None:
     marker = "QQMARKERQQ"
     attributes = {

@@ -97,7 +97,7 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @verifies(
-    "SRS-179", "RC-179", "SRS-105", "RC-105", "SRS-221", "SRS-222", "SRS-223", "SRS-224", "SRS-225",
+    "SRS-179@e15c5319", "RC-179@88e1ca7f", "SRS-105@6aad26ca", "RC-105@c15c6fbc", "SRS-221@8d08fd29", "SRS-222@ec5c2053", "SRS-223@50a65d44", "SRS-224@8e558387", "SRS-225@1b7590db",
     level="system",
 )  # fmt: skip
 @pytest.mark.parametrize("name", FILES)
@@ -109,7 +109,15 @@ def test_a_hostile_file_is_one_coded_record_in_time(name: str, crafted: Run) -> 
     assert entry["timing_ms"]["total"] < 1000 * TIME_LIMIT_S
 
 
-@verifies("SRS-179", "RC-179", "SRS-168", "RC-168", "SRS-151", "RC-151", level="system")
+@verifies(
+    "SRS-179@e15c5319",
+    "RC-179@88e1ca7f",
+    "SRS-168@a6e43416",
+    "RC-168@57330627",
+    "SRS-151@b722b509",
+    "RC-151@b2fa273c",
+    level="system",
+)
 def test_the_batch_goes_on_behind_hostile_files(crafted: Run) -> None:
     assert len(crafted.entries) == len(FILES) + 3
     assert [crafted.entry(name)["status"] for name in ("zz_film", "zz_twin")] == ["analyzed"] * 2
@@ -119,7 +127,7 @@ def test_the_batch_goes_on_behind_hostile_files(crafted: Run) -> None:
     assert crafted.memory < MEMORY_LIMIT
 
 
-@verifies("SRS-228", "SRS-176", "RC-176", level="system")
+@verifies("SRS-228@c7349b55", "SRS-176@7ee54576", "RC-176@80508525", level="system")
 def test_one_uid_with_other_bytes_is_said_and_each_film_has_its_own_answer(crafted: Run) -> None:
     film, twin = crafted.entry("zz_film"), crafted.entry("zz_twin")
     assert film["source"]["sop_instance_uid"] == twin["source"]["sop_instance_uid"]
@@ -129,7 +137,7 @@ def test_one_uid_with_other_bytes_is_said_and_each_film_has_its_own_answer(craft
     assert any("zz_twin.dcm: warning" in line for line in said)
 
 
-@verifies("SRS-227", "RC-220", level="system")
+@verifies("SRS-227@dfef6f36", "RC-220@d1c54305", level="system")
 def test_a_file_s_text_cannot_drive_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "line\nbreak.dcm").write_bytes(FILES["terminal_escape"][0]())
     (tmp_path / os.fsdecode(b"\xff\x1b[2J.dcm")).write_bytes(b"no DICOM")
@@ -140,7 +148,7 @@ def test_a_file_s_text_cannot_drive_a_terminal(tmp_path: Path) -> None:
     assert rb"line\nbreak.dcm: NOT ANALYSED" in done.stdout
 
 
-@verifies("SRS-101", "RC-101", level="system")
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3", level="system")
 def test_a_path_that_no_system_can_hold_is_a_record() -> None:
     run = Run("check", "--json", "x" * 5000)
     assert rejecting(run.entries[0]) == {"FILE_READ"}
@@ -176,7 +184,15 @@ _DEATHS = {
 }
 
 
-@verifies("SRS-134", "RC-134", "SRS-128", "RC-128", "SRS-179", "RC-179", level="system")
+@verifies(
+    "SRS-134@b7915f8f",
+    "RC-134@80d9435b",
+    "SRS-128@1d0fb40e",
+    "RC-128@24430ffb",
+    "SRS-179@e15c5319",
+    "RC-179@88e1ca7f",
+    level="system",
+)
 def test_a_decoder_that_dies_is_one_record_and_the_next_film_decodes(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/imagecodecs.py").write_text(_DECODER)
@@ -213,7 +229,15 @@ def _packed(syntax: str) -> FileDataset:
     return compressed(small(), syntax)
 
 
-@verifies("SRS-128", "RC-128", "SRS-134", "RC-134", "SRS-179", "RC-179", level="integration")
+@verifies(
+    "SRS-128@1d0fb40e",
+    "RC-128@24430ffb",
+    "SRS-134@b7915f8f",
+    "RC-134@80d9435b",
+    "SRS-179@e15c5319",
+    "RC-179@88e1ca7f",
+    level="integration",
+)
 @pytest.mark.parametrize("syntax", FLIPPED)
 def test_ninety_three_damaged_frames_are_each_a_result_in_time(syntax: str) -> None:
     film, device = _packed(syntax), Device.load_guards()
@@ -231,7 +255,15 @@ def test_ninety_three_damaged_frames_are_each_a_result_in_time(syntax: str) -> N
     device.close()
 
 
-@verifies("SRS-220", "SRS-150", "SRS-151", "RC-151", "SRS-168", "RC-168", level="system")
+@verifies(
+    "SRS-220@3f0c2459",
+    "SRS-150@17d39870",
+    "SRS-151@b722b509",
+    "RC-151@b2fa273c",
+    "SRS-168@a6e43416",
+    "RC-168@57330627",
+    level="system",
+)
 def test_an_internal_error_is_a_record_without_the_error_s_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
