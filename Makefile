@@ -6,13 +6,14 @@ BIN := .venv/bin
 FILE ?= cxr_device/examples/phantom_opacity.dcm
 
 .DEFAULT_GOAL := help
-.PHONY: help system demo test check docs submission mutation inject bench lock clean
+.PHONY: help system demo test check docs submission mutation inject fuzz bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
-SYSTEM_PACKAGES := chromium dcmtk dicom3tools graphviz libpango-1.0-0 libpangoft2-1.0-0 poppler-utils
-system: ## install the Debian packages that documents, browser and DICOM tests need (as root)
+SYSTEM_PACKAGES := chromium dcmtk dicom3tools graphviz libpango-1.0-0 libpangoft2-1.0-0 \
+  poppler-utils zzuf
+system: ## install the Debian packages that documents and tests need (as root)
 	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -40,6 +41,7 @@ check: .venv/dev ## formatting, lint, types, import rules
 	$(BIN)/lint-imports
 
 test: system .venv/dev check ## every check that CI runs
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz_intake.py -max_total_time=60 -verbosity=0
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 	$(BIN)/cxr-verify mutate --changed --limit 40
 	$(BIN)/cxr-verify check
@@ -56,6 +58,9 @@ mutation: .venv/dev ## try the mutants of every risk control and keep the result
 
 inject: .venv/dev ## inject each hazard into films and keep the detection rates
 	$(BIN)/python -m verification.injection
+
+fuzz: system .venv/dev ## attack intake and command for longer, and keep the counts
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py
 
 bench: .venv/dev ## speed and memory against named peers
 	$(BIN)/python -m pytest benchmarks -q

@@ -1,28 +1,15 @@
 """Decoding: PixelData -> stored values, and the grey scale that the header asks for.
 
 Uncompressed frames and RLE are read in this process (no native decoder runs). The JPEG families
-are decoded by imagecodecs in a worker process with a memory limit and a time limit, because a
-damaged stream can kill a native decoder: the worker's death is one coded verdict. Frames cross in
-shared memory.
+are decoded in a worker process with a memory limit and a time limit (`decoder_worker`), because a
+damaged stream can kill a native decoder: the worker's death is one coded verdict.
 """
 
-import contextlib
-import json
-import mmap
-import os
-import resource
-import select
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,27 +18,14 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import RLELossless
 
 from cxr_device.checks import Verdict
+from cxr_device.decoder_worker import REGION, StreamError, Worker, WorkerDiedError
 from cxr_device.radiograph import LookupTable, Radiograph
 from cxr_device.vocabulary import Outcome
 
-__all__ = ["DECODERS", "DecodeError", "Decoded", "Decoder", "GreyScale", "grey_scale"]
+__all__ = ["DecodeError", "Decoded", "Decoder", "GreyScale", "grey_scale"]
 
 RLE: Final = str(RLELossless)
 UNCOMPRESSED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
-DECODERS: Final = {
-    "1.2.840.10008.1.2.4.50": "jpeg8",
-    "1.2.840.10008.1.2.4.51": "jpeg8",
-    "1.2.840.10008.1.2.4.57": "jpeg8",
-    "1.2.840.10008.1.2.4.70": "jpeg8",
-    "1.2.840.10008.1.2.4.80": "jpegls",
-    "1.2.840.10008.1.2.4.81": "jpegls",
-    "1.2.840.10008.1.2.4.90": "jpeg2k",
-    "1.2.840.10008.1.2.4.91": "jpeg2k",
-}
-"""One decoder of imagecodecs for each transfer syntax of the JPEG families."""
-
-MEMORY_LIMIT: Final = 1536 * 2**20
-"""Bytes of address space that the worker may hold."""
 TIME_LIMIT_S: Final = 8.0
 """Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
 _END_OF_IMAGE: Final = b"\xff\xd9"
@@ -64,8 +38,6 @@ _RLE_HEADER: Final = 64
 """Bytes: the number of segments, then 15 offsets (PS3.5 G.5)."""
 _RLE_RUNS: Final = 65536
 """Runs between two looks at the clock."""
-_REGION: Final = 72 * 2**20
-"""Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
 LEVELS: Final = 32767
 """The grey scale of a table runs over 0 .. 2 x LEVELS: an odd count, so that inverting it is
 exact."""
@@ -111,7 +83,7 @@ class Decoder:
     def __init__(self, *, time_limit_s: float = TIME_LIMIT_S) -> None:
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
 
     def decode(self, film: Radiograph) -> Decoded:
         """Decode the one frame of a film whose header every guard let through.
@@ -141,16 +113,19 @@ class Decoder:
         stream = _frame_bytes(film)
         if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
             raise DecodeError("no end of image", "the compressed stream is cut")
-        if len(stream) > _REGION:
+        if len(stream) > REGION:
             raise DecodeError(f"{len(stream)} bytes", "the compressed frame is too long")
         with self._lock:
             if self._worker is None:
-                self._worker = _Worker()
+                self._worker = Worker()
             try:
                 return self._worker.decode(
                     stream, film.transfer_syntax_uid, _shape(film), self._time_limit_s
                 )
-            except _WorkerDiedError as died:
+            except StreamError as error:
+                message = "the compressed stream is damaged"
+                raise DecodeError(str(error)[:80], message) from None
+            except WorkerDiedError as died:
                 self._worker.end()
                 self._worker = None
                 raise DecodeError(*died.args) from None
@@ -325,124 +300,3 @@ def _lut_item(table: LookupTable, film: Radiograph) -> Dataset:
     item.add_new(0x00283002, kind, list(table.descriptor))
     item.add_new(0x00283006, "US", list(table.data))
     return item
-
-
-class _WorkerDiedError(Exception):
-    """The worker ended, or was ended, while it decoded."""
-
-
-class _Worker:
-    """The parent's end of one worker process."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
-        self._file.truncate(2 * _REGION)
-        self._shared = mmap.mmap(self._file.fileno(), 2 * _REGION)
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(  # noqa: S603  # this interpreter, this module
-            [sys.executable, "-m", "cxr_device.decoding", str(self._file.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(self._file.fileno(),),
-            env=environment,
-        )
-        self.end = weakref.finalize(self, _end, self._process, self._shared, self._file)
-        """Kill the process; called once, also when nobody holds the worker any more."""
-
-    def decode(
-        self, stream: bytes, syntax: str, shape: tuple[int, int, int], limit_s: float
-    ) -> NDArray[Any]:
-        """Hand one stream over and wait for its frame, at most `limit_s` seconds."""
-        self._shared[_REGION : _REGION + len(stream)] = stream
-        request = {"syntax": syntax, "shape": shape, "length": len(stream)}
-        try:
-            answer = self._ask(request, limit_s)
-        except (BrokenPipeError, ConnectionError) as error:
-            raise _WorkerDiedError("worker", "the decoder died before it began") from error
-        if "error" in answer:
-            raise DecodeError(str(answer["error"])[:80], "the compressed stream is damaged")
-        rows, columns, width = shape
-        count = rows * columns
-        flat = np.frombuffer(self._shared, dtype=f"<u{width}", count=count).copy()
-        return flat.reshape(rows, columns)
-
-    def _ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        inlet, outlet = self._pipes()
-        inlet.write(json.dumps(request).encode() + b"\n")
-        inlet.flush()
-        line, deadline = b"", time.monotonic() + limit_s
-        while not line.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([outlet], [], [], left)[0]:
-                raise _WorkerDiedError("time limit", f"the decoder took more than {limit_s:g} s")
-            part = os.read(outlet.fileno(), 4096)
-            if not part:
-                code = self._process.wait()
-                name = signal.Signals(-code).name if code < 0 else f"exit {code}"
-                raise _WorkerDiedError(name, "the decoder died on this stream")
-            line += part
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        inlet, outlet = self._process.stdin, self._process.stdout
-        if inlet is None or outlet is None:
-            raise _WorkerDiedError("worker", "the decoder has no pipes")
-        return inlet, outlet
-
-
-def _end(process: subprocess.Popen[bytes], shared: mmap.mmap, file: IO[bytes]) -> None:
-    """Kill a worker and free its memory."""
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    process.wait()
-    shared.close()
-    file.close()
-
-
-def _decoded(stream: bytes, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Decode in the worker; anything that is not one grey frame of the right size is an error."""
-    import imagecodecs  # noqa: PLC0415  # only the worker pays for it
-
-    frame = np.asarray(getattr(imagecodecs, f"{DECODERS[syntax]}_decode")(stream))
-    rows, columns, width = shape
-    if frame.shape != (rows, columns) or frame.dtype.kind not in "ui":
-        message = f"{frame.dtype} {frame.shape}, the header asks for {rows} x {columns}"
-        raise ValueError(message)
-    if frame.dtype.itemsize > width:
-        message = f"{frame.dtype}, the header asks for {width} bytes a pixel"
-        raise ValueError(message)
-    if frame.dtype.kind == "i":
-        return frame.astype(f"<i{width}").view(f"<u{width}")
-    return frame.astype(f"<u{width}", copy=False)
-
-
-def _requests() -> Iterator[dict[str, Any]]:
-    for line in sys.stdin.buffer:
-        yield json.loads(line)
-
-
-def _serve(descriptor: int) -> None:
-    """Run the worker: limits first, then one answer a request until the parent goes away."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    shared = mmap.mmap(descriptor, 2 * _REGION)
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what a decoder prints is no answer
-    for request in _requests():
-        try:
-            stream = shared[_REGION : _REGION + request["length"]]
-            frame = _decoded(stream, request["syntax"], tuple(request["shape"]))
-            shared[: frame.nbytes] = frame.tobytes()
-            answer = {}
-        except Exception as error:  # noqa: BLE001  # the answer says which
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))

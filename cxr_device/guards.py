@@ -292,7 +292,10 @@ def frames(film: Radiograph, _: Label) -> Verdict:
 
 
 def length(film: Radiograph, _: Label) -> Verdict:
-    """Judge the length of the pixel data against the header (PS3.5 8.1.1, annex A.4)."""
+    """Judge the length of the pixel data against the header (PS3.5 8.1.1, annex A.4).
+
+    Colour and many frames are refused under their own codes, whether one frame lies there or all.
+    """
     if not (film.rows and film.columns and film.bits_allocated in (8, 16)):
         return Verdict(
             outcome=Outcome.NOT_RUN, value="unknown", message="the header gives no frame size"
@@ -302,10 +305,10 @@ def length(film: Radiograph, _: Label) -> Verdict:
     found = len(film.pixel_data)
     if film.pixel_data_is_encapsulated:
         return _passed(f"{found} bytes in fragments")
-    samples, frames_ = max(1, film.samples_per_pixel or 1), max(1, film.number_of_frames or 1)
-    wanted = film.rows * film.columns * samples * frames_ * (film.bits_allocated // 8)
-    if found not in (wanted, wanted + wanted % 2):
-        return _rejected(f"{found} bytes", f"the header asks for {wanted} bytes")
+    one = film.rows * film.columns * (film.bits_allocated // 8)
+    parts = max(1, film.samples_per_pixel or 1) * max(1, film.number_of_frames or 1)
+    if not any(found in (wanted, wanted + wanted % 2) for wanted in (one, one * parts)):
+        return _rejected(f"{found} bytes", f"the header asks for {one * parts} bytes")
     return _passed(f"{found} bytes")
 
 

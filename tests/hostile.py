@@ -310,7 +310,7 @@ FILES: Final[dict[str, Attack]] = {
     ),
     "frames_billion": (
         lambda: _put(_element(0x00280008, b"IS", b"1000000000"), _ROWS_MARK),
-        _codes("FRAMES", "LENGTH"),
+        _codes("FRAMES"),
     ),
     "frames_negative": (
         lambda: _put(_element(0x00280008, b"IS", b"-1"), _ROWS_MARK),

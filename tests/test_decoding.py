@@ -1,6 +1,7 @@
 """Decoding: stored values by transfer syntax, the grey scale, and a worker that may die."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,16 +17,22 @@ from builders import (
     compressed,
     dx,
     pixels,
+    radiograph,
     to_bytes,
 )  # fmt: skip
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 
-from cxr_device import decoding
+from cxr_device import decoder_worker, decoding
 from cxr_device.decoding import DecodeError, Decoder, grey_scale
+from cxr_device.guards import HEADER_GUARDS
 from cxr_device.intake import receive
 from cxr_device.label import Label
 from cxr_device.radiograph import Radiograph
+from cxr_device.release import Release
+from cxr_device.vocabulary import CheckCode
 from verification import verifies
 
 LOSSLESS = [RLE, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, J2K_LOSSLESS]
@@ -146,7 +153,7 @@ def test_the_worker_runs_under_a_memory_limit(label: Label) -> None:
     assert decoder._worker is not None  # noqa: SLF001
     limits = Path(f"/proc/{decoder._worker._process.pid}/limits").read_text()  # noqa: SLF001
     line = next(text for text in limits.splitlines() if text.startswith("Max address space"))
-    assert line.split()[3] == str(decoding.MEMORY_LIMIT)
+    assert line.split()[3] == str(decoder_worker.MEMORY_LIMIT)
     decoder.close()
 
 
@@ -194,3 +201,109 @@ def test_a_voi_table_is_applied_entry_by_entry(label: Label) -> None:
 def test_the_padding_range_is_kept_in_order(label: Label) -> None:
     film = taken(dx(PixelPaddingValue=20, PixelPaddingRangeLimit=5), label)
     assert grey_scale(film).padding == (5, 20)
+
+
+def items(*parts: bytes, end: bytes = b"\xfe\xff\xdd\xe0" + bytes(4)) -> bytes:
+    """Encapsulated pixel data: an offset table, fragments, a delimiter."""
+    item = b"\xfe\xff\x00\xe0"
+    return b"".join(item + len(part).to_bytes(4, "little") + part for part in parts) + end
+
+
+def encapsulated(film: FileDataset, value: bytes, label: Label) -> Radiograph:
+    """A film whose encapsulated pixel data is `value` as it stands."""
+    return replace(taken(film, label), pixel_data=memoryview(value))
+
+
+@pytest.fixture(scope="module")
+def jpeg_ls() -> tuple[FileDataset, bytes]:
+    film = compressed(dx(pixels(side=512)), JPEG_LS)
+    return film, next(generate_frames(film.PixelData, number_of_frames=1))
+
+
+@verifies("SRS-223", "RC-128", level="integration")
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("table", [b"", bytes(4)])
+def test_one_frame_may_lie_in_fragments(
+    count: int, table: bytes, jpeg_ls: tuple[FileDataset, bytes], decoder: Decoder, label: Label
+) -> None:
+    film, stream = jpeg_ls
+    size = -(-len(stream) // count)
+    parts = [stream[at : at + size] for at in range(0, len(stream), size)]
+    film = encapsulated(film, items(table, *parts), label)
+    assert np.array_equal(decoder.decode(film).stored, pixels(side=512))
+
+
+@verifies("SRS-223", "RC-128", level="integration")
+def test_fragments_that_are_not_one_frame_are_refused(
+    jpeg_ls: tuple[FileDataset, bytes], decoder: Decoder, label: Label
+) -> None:
+    film, stream = jpeg_ls
+    lying = b"\xfe\xff\x00\xe0\xff\xff\xff\x7f"
+    for value in (
+        b"", items(), items(b"", stream, end=b""), items(b"", stream, end=lying),
+        items(b"", stream, end=b"\xfe\xff\x0d\xe0" + bytes(4)),
+        items(b"\1\0\0\0", stream), items(bytes(8), stream), items(b"", *[b""] * 65536, stream),
+    ):  # fmt: skip
+        with pytest.raises(DecodeError):
+            decoder.decode(encapsulated(film, value, label))
+
+
+def rle(*segments: bytes, width: int | None = None) -> bytes:
+    """An RLE frame (PS3.5 annex G) of packed segments."""
+    offsets = [64 + sum(map(len, segments[:at])) for at in range(len(segments))]
+    words = [len(segments) if width is None else width, *offsets, *[0] * (15 - len(segments))]
+    return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(segments)
+
+
+@verifies("SRS-224", "RC-179", level="integration")
+def test_rle_runs_unpack_as_the_standard_says(decoder: Decoder, label: Label) -> None:
+    film = compressed(dx(pixels(side=512)), RLE)
+    # PS3.5 G.3.1: -127 repeats a byte 128 times, 127 copies 128 bytes, -128 is passed over
+    high = b"\x81\x07\x80" * 2048
+    low = (b"\x7f" + bytes(range(128))) * 2048
+    found = decoder.decode(encapsulated(film, items(b"", rle(high, low)), label)).stored
+    wanted = np.tile(np.arange(128, dtype=np.uint16) + 0x0700, 2048).reshape(512, 512)
+    assert np.array_equal(found, wanted)
+
+
+@verifies("SRS-224", "RC-179", level="integration")
+def test_a_segment_that_is_not_one_byte_a_pixel_is_refused(decoder: Decoder, label: Label) -> None:
+    film = compressed(dx(pixels(side=512)), RLE)
+    whole = b"\x81\x07" * 2048
+    for segments in (
+        (whole, whole[:-2]), (whole, whole[:-2] + b"\x82\x07"), (whole, whole + b"\x81\x07"),
+        (whole,), (whole, whole, whole), (whole, whole[:-1]),
+    ):  # fmt: skip
+        with pytest.raises(DecodeError):
+            decoder.decode(encapsulated(film, items(b"", rle(*segments)), label))
+    short = rle(whole, whole)[:3]
+    with pytest.raises(DecodeError):
+        decoder.decode(encapsulated(film, items(b"", short), label))
+
+
+@verifies("SRS-224", "RC-179", level="integration")
+def test_rle_that_takes_too_long_is_ended(label: Label) -> None:
+    film = compressed(dx(pixels(side=512)), RLE)
+    with pytest.raises(DecodeError) as caught:
+        Decoder(time_limit_s=-1.0).decode(taken(film, label))
+    assert caught.value.value == "time limit"
+
+
+@verifies("SRS-225", "RC-123")
+@settings(max_examples=60, deadline=None)
+@given(
+    slope=st.floats(1e-6, 1e6), intercept=st.floats(-1e6, 1e6), center=st.floats(-1e6, 1e6),
+    width=st.floats(1e-3, 1e6), function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]),
+)  # fmt: skip
+def test_no_accepted_grey_scale_is_infinite_or_undefined(
+    slope: float, intercept: float, center: float, width: float, function: str
+) -> None:
+    film = radiograph(
+        rescale_slope=slope, rescale_intercept=intercept, window_center=(center,),
+        window_width=(width,), voi_lut_function=function,
+    )  # fmt: skip
+    if HEADER_GUARDS[CheckCode.RESCALE_LUT](film, Release.load().label).outcome != "reject":
+        table = grey_scale(film).table
+        assert table is not None
+        assert table.max() <= 2 * decoding.LEVELS
+        assert (np.diff(table.astype(int)) >= 0).all()

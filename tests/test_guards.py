@@ -1,5 +1,6 @@
 """Guards: each bound on both sides, and the decision table."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_device.checks import DESCRIPTIONS, printable
 from cxr_device.guards import HEADER_GUARDS, judge_header
 from cxr_device.label import Label
 from cxr_device.radiograph import Code, LookupTable
@@ -611,3 +613,66 @@ def test_label_values_move_the_guards() -> None:
     assert outcome(CheckCode.ROWS_COLUMNS, moved, rows=255, columns=256) == "reject"
     assert outcome(CheckCode.ROWS_COLUMNS, moved, rows=5000, columns=5000) == "pass"
     assert outcome(CheckCode.ROWS_COLUMNS, moved, rows=5001, columns=5000) == "reject"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"rescale_slope": 1e6}, "pass"),
+        ({"rescale_slope": 1.001e6}, "reject"),
+        ({"rescale_slope": 1e-6}, "pass"),
+        ({"rescale_slope": 0.99e-6}, "reject"),
+        ({"rescale_intercept": -1e6}, "pass"),
+        ({"rescale_intercept": -1.001e6}, "reject"),
+        ({"window_center": (1e6,), "window_width": (1e6,)}, "pass"),
+        ({"window_center": (1.001e6,), "window_width": (100.0,)}, "reject"),
+        ({"window_center": (100.0,), "window_width": (1.001e6,)}, "reject"),
+        ({"window_center": (math.nan,), "window_width": (100.0,)}, "reject"),
+    ],
+)
+@verifies("SRS-225", "RC-123")
+def test_the_grey_scale_is_bounded(changes: dict[str, Any], expected: str) -> None:
+    assert outcome(CheckCode.RESCALE_LUT, **changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "highest", "expected"),
+    [
+        (7, 127, "reject"), (8, 255, "pass"), (8, 256, "reject"), (16, 65535, "pass"),
+        (17, 65535, "reject"), (0, 0, "reject"), (65535, 9, "reject"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["modality_lut", "voi_lut"])
+@verifies("SRS-225", "RC-123")
+def test_a_table_s_entries_are_bounded(name: str, bits: int, highest: int, expected: str) -> None:
+    table = LookupTable(descriptor=(4, 0, bits), data=(0, 1, 2, highest))
+    assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"samples_per_pixel": 3}, 3),
+        ({"number_of_frames": 2}, 2),
+        ({"samples_per_pixel": 3, "number_of_frames": 4}, 12),
+        ({"samples_per_pixel": -1, "number_of_frames": 0}, 1),
+    ],
+)
+@verifies("SRS-120", "RC-120")
+def test_colour_and_frames_count_towards_the_length(changes: dict[str, Any], expected: int) -> None:
+    one = len(builders.radiograph().pixel_data or b"")
+    whole = {**changes, "pixel_data": memoryview(bytes(one * expected))}
+    assert outcome(CheckCode.LENGTH, **whole) == "pass"
+    cut = {**changes, "pixel_data": memoryview(bytes(one * expected - 2))}
+    assert outcome(CheckCode.LENGTH, **cut) == "reject"
+
+
+@verifies("SRS-227", "RC-220")
+def test_values_are_written_without_control_codes_and_shortened() -> None:
+    verdict = HEADER_GUARDS[CheckCode.BODY_PART](
+        builders.radiograph(body_part_examined="A\x1b[2J\n" + "B" * 60_000), LABEL
+    )
+    check = DESCRIPTIONS[CheckCode.BODY_PART].check(CheckCode.BODY_PART, verdict, LABEL)
+    assert check.value.startswith("A\\x1b[2J\\nBBB")
+    assert len(check.value) < 220
+    assert printable("PA \u00e9\u200b\udcff") == "PA \u00e9\\u200b\\udcff"

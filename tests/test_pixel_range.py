@@ -68,3 +68,38 @@ def test_the_quarter_is_every_second_row_and_column(axis: int, label: Label) -> 
     lines[:, :630] = 0  # 30 % of what is judged, below the limit
     lines[1::2] = 0  # between the judged lines; every third line would count half of them
     assert judge_pixels(frame, bits_stored=12, label=label).outcome is Outcome.PASS
+
+
+RAMP = (np.arange(1_000_000) % 4096).reshape(1000, 1000).astype(np.uint16)
+
+
+@verifies("SRS-226", "RC-124")
+@pytest.mark.parametrize(
+    ("shown", "outcome"),
+    [(4096, Outcome.PASS), (32, Outcome.PASS), (31, Outcome.REJECT), (1, Outcome.REJECT)],
+)
+def test_a_window_must_show_enough_grey_levels(shown: int, outcome: Outcome, label: Label) -> None:
+    table = (np.arange(4096) * shown // 4096).astype(np.uint16)
+    verdict = judge_pixels(RAMP, bits_stored=12, label=label, table=table)
+    assert verdict.outcome is outcome
+    assert f"{shown} grey levels" in verdict.value
+
+
+@verifies("SRS-226", "RC-124")
+def test_a_window_that_shows_most_of_the_film_at_one_level_is_refused(label: Label) -> None:
+    clipped = np.maximum(np.arange(4096), 2500).astype(np.uint16)  # 61 % of a ramp
+    verdict = judge_pixels(RAMP, bits_stored=12, label=label, table=clipped)
+    assert verdict.outcome is Outcome.REJECT
+    clipped = np.maximum(np.arange(4096), 2400).astype(np.uint16)  # 59 %
+    verdict = judge_pixels(RAMP, bits_stored=12, label=label, table=clipped)
+    assert verdict.outcome is Outcome.PASS
+
+
+@verifies("SRS-226", "RC-124")
+@pytest.mark.parametrize(("more", "outcome"), [(0, Outcome.PASS), (1, Outcome.REJECT)])
+def test_padding_may_cover_45_percent_of_a_film(more: int, outcome: Outcome, label: Label) -> None:
+    flat = (np.arange(1_000_000) % 3000 + 1000).astype(np.uint16)
+    flat[1 : 900_000 + 2 * more : 2] = np.arange(450_000 + more) % 900  # places not counted too
+    frame = flat.reshape(1000, 1000)
+    verdict = judge_pixels(frame, bits_stored=12, label=label, padding=(0, 999))
+    assert verdict.outcome is outcome
