@@ -261,20 +261,24 @@ def _run(
     as_json: bool,
 ) -> int:
     """Judge every file in its order, and return the highest exit code."""
+    from cxr_device.batch import Batch  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
     cards: list[Card] = []
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
-    with click.progressbar(
-        files,
-        file=sys.stderr,
-        label="reading",
-        hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
-    ) as bar:
+    with (
+        Batch(judge, files) as judged,
+        click.progressbar(
+            files,
+            file=sys.stderr,
+            label="reading",
+            hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
+        ) as bar,
+    ):
         for path in bar:
-            worst = max(worst, _one(device, judge, path, out=out, as_json=as_json, cards=cards))
+            worst = max(worst, _one(device, judged, path, out=out, as_json=as_json, cards=cards))
     if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
         worst = max(worst, _index(cards, device, out))
     device.close()
