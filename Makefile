@@ -11,8 +11,8 @@ FILE ?= cxr_device/examples/phantom_opacity.dcm
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
-SYSTEM_PACKAGES := chromium graphviz libpango-1.0-0 libpangoft2-1.0-0 poppler-utils
-system: ## install the Debian packages that documents and browser tests need (as root)
+SYSTEM_PACKAGES := chromium dcmtk dicom3tools graphviz libpango-1.0-0 libpangoft2-1.0-0 poppler-utils
+system: ## install the Debian packages that documents, browser and DICOM tests need (as root)
 	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -41,6 +41,7 @@ check: .venv/dev ## formatting, lint, types, import rules
 
 test: system .venv/dev check ## every check that CI runs
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/cxr-verify mutate --changed --limit 40
 	$(BIN)/cxr-verify check
 
 docs: system .venv/dev ## HTML documents

@@ -33,6 +33,6 @@ class Calibration:
         """
         logit = self.slope * score + self.offset
         if logit < 0:
-            grown = math.exp(max(logit, -700.0))
+            grown = math.exp(logit)
             return grown / (1.0 + grown)
         return 1.0 / (1.0 + math.exp(-logit))

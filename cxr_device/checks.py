@@ -10,7 +10,7 @@ from typing import Final
 from cxr_device.label import Label
 from cxr_device.vocabulary import FAILURES, CheckCode, Outcome
 
-__all__ = ["DESCRIPTIONS", "Check", "Description", "Verdict"]
+__all__ = ["DESCRIPTIONS", "Check", "Description", "Verdict", "printable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,28 @@ class Check:
         return self.outcome is Outcome.REJECT and self.code not in FAILURES
 
 
+_MAX_VALUE_CHARACTERS: Final = 200
+
+
+def printable(text: str) -> str:
+    r"""Write control codes as escapes, so that a file's text cannot drive a terminal or a log.
+
+    >>> printable("\x1b[2J")
+    '\\x1b[2J'
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for character in text
+    )
+
+
+def _short(text: str) -> str:
+    kept = text[:_MAX_VALUE_CHARACTERS]
+    return printable(kept if kept == text else f"{kept}...")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """One check in words. `accepted` may name values of the label in braces."""
@@ -64,10 +86,10 @@ class Description:
             code=code,
             outcome=verdict.outcome,
             tag=self.tag,
-            value=verdict.value,
+            value=_short(verdict.value),
             accepted=self.accepted_by(label),
             hazard=self.hazard,
-            message=verdict.message,
+            message=_short(verdict.message),
         )
 
     def accepted_by(self, label: Label) -> str:
@@ -116,7 +138,8 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
     CheckCode.PARSE: Description(
         tag="data set",
-        accepted="a data set that can be read to its pixel data, every value of its own type",
+        accepted="a data set that can be read to its pixel data: tags in ascending order, each "
+        "once, at most 32 nested sequences, every value of its own type",
         otherwise="fail",
         hazard="a damaged header is half understood",
         action="Export the instance again; if it comes back the same, report it to its sender.",
@@ -219,8 +242,8 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
     CheckCode.LENGTH: Description(
         tag="(7FE0,0010)",
-        accepted="pixel data of rows x columns x bytes (padded to even), no element longer than "
-        "the file",
+        accepted="pixel data of rows x columns x samples x frames x bytes (padded to even), no "
+        "element longer than the file",
         otherwise="fail",
         hazard="a truncated film is analysed",
         action="Send the instance again; the transfer was cut or the file is damaged.",
@@ -242,7 +265,8 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
     CheckCode.RESCALE_LUT: Description(
         tag="(0028,1052) (0028,1053) (0028,1050) (0028,1051) (0028,3000) (0028,3010)",
-        accepted="finite values, slope > 0, window width > 0, tables as long as they say",
+        accepted="slope 0.000001 to 1,000,000; intercept and window within 1,000,000 of 0; window "
+        "width > 0; tables of 8 to 16 bits, as long as they say",
         otherwise="reject",
         hazard="wrong contrast hides a finding",
         action="Have the sender's grey-scale transformation corrected.",
@@ -270,7 +294,8 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
     CheckCode.DECODE: Description(
         tag="(7FE0,0010)",
-        accepted="pixel data that its decoder turns into one frame of the header's size",
+        accepted="pixel data that its decoder turns into one frame of the header's size; fragments "
+        "that end with their delimiter",
         otherwise="fail: damaged stream, decoder died, time or memory limit",
         hazard="a half-decoded film is analysed, or a hostile one stops the queue",
         action="Ask the archive for the instance uncompressed.",
@@ -278,17 +303,18 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     CheckCode.PIXEL_RANGE: Description(
         tag="pixels",
         accepted="{min_grey_levels} grey levels or more, less than {max_single_level_share} of the "
-        "pixels at one level, none above the stored bits",
+        "pixels at one level, as stored and as the window shows them; none above the stored bits",
         otherwise="reject",
         hazard="a blank, clipped or collimation-only film is analysed",
         action="Repeat the export; the film shows too little to be read.",
     ),
     CheckCode.PIXEL_GATE: Description(
         tag="pixels",
-        accepted="an upright frontal chest",
-        otherwise="reject: rotated, flipped, inverted, lateral or another object",
+        accepted="an upright frontal chest, neither inverted nor mirrored, at least as probable as "
+        "the locked threshold",
+        otherwise="reject: turned, mirrored, inverted, or no frontal chest",
         hazard="the header is wrong about what the pixels show",
-        action="Look at the film and correct its header.",
+        action="Look at the film: send it upright and unmirrored, with its own header.",
     ),
 }
 """One description a code, in the order in which the checks run."""

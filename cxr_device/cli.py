@@ -1,8 +1,12 @@
 """The command line: `cxr-device VERB`; every verb loads only what it needs."""
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +54,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdo
 )  # fmt: skip
 @_json
 @click.option(
+    "--dicom", is_flag=True,
+    help="With --out: also a structured report, a Secondary Capture and a PDF as DICOM objects "
+    "(needs cxr-device[node]).",
+)  # fmt: skip
+@click.option(
     "--profile", type=click.Choice(["triage", "research"]), default="triage", show_default=True,
     help="research: not the device, and every output says so.",
 )  # fmt: skip
@@ -57,10 +66,19 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdo
     "--device", "where", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
     show_default=True, help="Where the network runs.",
 )  # fmt: skip
-def read(paths: tuple[str, ...], out: Path | None, as_json: bool, profile: str, where: str) -> None:  # noqa: FBT001
+def read(  # noqa: PLR0913, PLR0917  # one parameter an option
+    paths: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+    dicom: bool,  # noqa: FBT001
+    profile: str,
+    where: str,
+) -> None:
     """Read films: guards, then network, then decision. Folders are walked."""
+    if dicom:
+        _require_dicom(out)
     device = _load(profile=profile, where=where)
-    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json))
+    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json, dicom=dicom))
 
 
 @main.command(epilog=_EXITS)
@@ -149,8 +167,135 @@ def conformance() -> None:
 
 
 @main.group()
+def audit() -> None:
+    """Work with audit files."""
+
+
+@audit.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--head", help="A digest kept elsewhere: the chain must still hold its line.")
+def audit_verify(file: Path, head: str | None) -> None:
+    """Hold every line of an audit FILE against its digest and the line before it.
+
+    Exit 0 where the chain is whole, 4 where the file cannot be read, 5 where the chain is broken.
+    """
+    from cxr_device.audit import verify  # noqa: PLC0415
+    from cxr_device.errors import AuditError  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        chain = verify(file, head=head)
+    except AuditError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTEGRITY)
+    except OSError as error:
+        click.echo(f"{file}: {error.strerror or error}", err=True)
+        sys.exit(ExitCode.FAILED)
+    click.echo(f"{file}: whole, {chain.lines} lines, last SHA-256 {chain.head}")
+
+
+@main.group()
 def dataset() -> None:
     """Work with research images (needs `pip install 'cxr-device[training]'`)."""
+
+
+@contextmanager
+def _research() -> Iterator[None]:
+    """End research commands as the exit codes say, with the extra or the mending named."""
+    from cxr_device.errors import DatasetError, OutputError, TrainingError  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        yield
+    except ImportError as error:
+        message = f"needs pip install 'cxr-device[training]' ({error})"
+        raise click.UsageError(message) from error
+    except DatasetError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.USAGE)
+    except OutputError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.OUTPUT)
+    except TrainingError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTERNAL)
+
+
+_nih = click.argument("nih_dir", type=click.Path(path_type=Path), metavar="NIH_DIR")
+
+
+@dataset.command("describe")
+@_nih
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder for report.html and report.json.",
+)  # fmt: skip
+@click.option(
+    "--sample", type=click.IntRange(min=0), default=2000, show_default=True,
+    help="Images whose pixels are read, drawn by a hash of the name; 0 reads all.",
+)  # fmt: skip
+def dataset_describe(nih_dir: Path, out: Path, sample: int) -> None:
+    """Describe the ChestX-ray14 download in NIH_DIR; the label table alone is enough."""
+    with _research():
+        from cxr_device.training.describe_report import describe  # noqa: PLC0415
+
+        report = describe(nih_dir, out=out, sample=sample)
+        for line in report["needs_images"]:
+            click.echo(f"needs images: {line}", err=True)
+        click.echo(
+            f"{out / 'report.html'}: {report['images']} images of {report['patients']} patients, "
+            f"{report['files']['found']} image files found",
+            err=True,
+        )
+
+
+@dataset.command("prepare")
+@_nih
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder for the cache; named again, a cut run goes on.",
+)  # fmt: skip
+@click.option(
+    "--size", type=click.IntRange(32, 1024), default=224, show_default=True,
+    help="Pixels; side of the cached squares.",
+)  # fmt: skip
+@click.option(
+    "--split", "rule", type=click.Choice(["official", "lists", "hash"]), default="official",
+    show_default=True, help="NIH's official lists, your own (--lists), or a hash of the patient.",
+)  # fmt: skip
+@click.option("--key", default="cxr_device", show_default=True, help="Key of the patient's hash.")
+@click.option(
+    "--lists", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of train_list.txt, val_list.txt and test_list.txt (CheXNet-style).",
+)  # fmt: skip
+@click.option("--min-age", type=click.IntRange(0), help="Years; without it the label's.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; without it one a core.")
+def dataset_prepare(  # noqa: PLR0913, PLR0917  # one argument an option
+    nih_dir: Path, out: Path, size: int, rule: str, key: str, lists: Path | None,
+    min_age: int | None, workers: int | None,
+) -> None:  # fmt: skip
+    """Select, split by patient and decode the download in NIH_DIR into a memory-mapped cache."""
+    import os  # noqa: PLC0415
+
+    label = _label()
+    with _research():
+        from cxr_device.training.cache import prepare  # noqa: PLC0415
+
+        if (rule == "lists") != (lists is not None):
+            raise click.UsageError("--split lists and --lists DIR go together")
+        record = prepare(
+            nih_dir, out=out, size=size, rule=rule, key=key, lists=lists,  # type: ignore[arg-type]
+            ages=(label.min_age_years if min_age is None else min_age, label.max_age_years),
+            workers=workers or os.cpu_count() or 1,
+        )  # fmt: skip
+        for step in record["cohort"]:
+            click.echo(f"{step['images']:>7}  {step['rule']} (left out: {step['left_out']})")
+        for name, reason in record["damaged"]["reasons"].items():
+            click.echo(f"damaged: {name}: {reason}", err=True)
+        click.echo(f"split: {record['split']['name']}")
+        for name, films in record["films"].items():
+            click.echo(f"{films:>7}  {name}")
+        click.echo(f"{out}: manifest {record['manifest_sha256']}")
 
 
 @dataset.command("score")
@@ -178,6 +323,67 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
     )
 
 
+@dataset.command("gate")
+@click.argument(
+    "manifests",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="gate.parquet or .csv")
+@click.option("--split", "splits", multiple=True, required=True, help="tune, test; may repeat.")
+@click.option("--cache", type=click.Path(path_type=Path), required=True, help="Folder for squares.")
+@click.option("--objects", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of pictures that are no chest films.")  # fmt: skip
+def dataset_gate(
+    manifests: tuple[Path, ...],
+    out: Path,
+    splits: tuple[str, ...],
+    cache: Path,
+    objects: Path | None,
+) -> None:
+    """Ask the pixel gate about films with each fault put into them, for `cxr-validate refusals`."""
+    from cxr_device.training.gate_rates import every_answer  # noqa: PLC0415
+    from cxr_device.training.score import write_cases  # noqa: PLC0415
+
+    try:
+        table = every_answer(list(manifests), splits=splits, cache=cache, objects=objects)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    write_cases(table, out)
+    click.echo(f"{out}: {len(table)} answers", err=True)
+
+
+@dataset.command("renditions")
+@click.argument(
+    "manifests",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="table.parquet or .csv")
+@click.option("--split", required=True, help="Where films are taken from, e.g. tune.")
+@click.option("--films", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--samples", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of DICOM films, paired with their reserved pictures.")  # fmt: skip
+def dataset_renditions(
+    manifests: tuple[Path, ...], out: Path, split: str, films: int, samples: Path | None
+) -> None:
+    """Score the same films as pictures and as DICOM, for `cxr-validate renditions`."""
+    from cxr_device.training.renditions import score_renditions  # noqa: PLC0415
+    from cxr_device.training.score import write_cases  # noqa: PLC0415
+
+    device = _load(profile="triage", where="auto")
+    try:
+        found = score_renditions(list(manifests), device, split=split, films=films, samples=samples)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    for line in found.left_out:
+        click.echo(f"left out: {line}", err=True)
+    write_cases(found.table(), out)
+    click.echo(f"{out}: {len(found.rows)} pairs of scores", err=True)
+
+
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
@@ -186,20 +392,44 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 def train(config: Path, data: Path, out: Path) -> None:
-    """Train one network as CONFIG says; run again with the same --out, it goes on."""
-    from cxr_device.training.fit import TrainingConfig, fit  # noqa: PLC0415
+    """Train one network as CONFIG says; run again with the same --out, it goes on.
 
-    click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=out / "cache"))
+    A CONFIG with `stage = "pixel_gate"` trains the pixel gate's network.
+    """
+    import tomllib  # noqa: PLC0415
+
+    with _research():
+        from cxr_device.training.config import TrainingConfig  # noqa: PLC0415
+        from cxr_device.training.fit import fit  # noqa: PLC0415
+        from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
+
+        cache = out / "cache"
+        if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
+            click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
+        else:
+            click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
 
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
 def lock(runs: tuple[Path, ...], data: Path) -> None:
-    """Lock RUNs into the device: weights, calibration and operating point, from tuning data."""
-    from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+    """Lock RUNs into the device: weights, calibration and operating point, from tuning data.
 
-    click.echo(lock_runs(list(runs), data=data, cache=runs[0] / "cache"))
+    A run of the pixel gate is locked alone: its graph and its threshold.
+    """
+    with _research():
+        from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
+        from cxr_device.training.lock import lock_gate  # noqa: PLC0415
+
+        cache = runs[0] / "cache"
+        if not (runs[0] / "gate.onnx").exists():
+            click.echo(lock_runs(list(runs), data=data, cache=cache))
+        elif len(runs) > 1:
+            message = f"{runs[0]} is a run of the pixel gate: lock it alone"
+            raise click.UsageError(message)
+        else:
+            click.echo(lock_gate(runs[0], data=data, cache=cache))
 
 
 def _plain(value: object) -> str:
@@ -241,24 +471,36 @@ def _load(*, profile: str, where: str | None) -> "Device":
         raise click.UsageError(message) from error
 
 
+def _require_dicom(out: Path | None) -> None:
+    """Refuse `--dicom` without a folder to write into, or without what writes it."""
+    if out is None:
+        message = "--dicom writes files: name their folder with --out DIR"
+        raise click.UsageError(message)
+    missing = [name for name in ("highdicom", "reportlab") if find_spec(name) is None]
+    if missing:
+        message = f"--dicom needs {' and '.join(missing)}: pip install 'cxr-device[node]'"
+        raise click.UsageError(message)
+
+
 def _files(paths: Iterable[str]) -> Iterator[Path]:
     """Name every file, folders walked in sorted order; an empty folder stands for itself."""
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
             inside = sorted(child for child in path.rglob("*") if not child.is_dir())
             yield from inside or [path]
         else:
             yield path
 
 
-def _run(
+def _run(  # noqa: PLR0913  # what was asked for
     device: "Device",
     judge: Any,  # noqa: ANN401
     paths: tuple[str, ...],
     *,
     out: Path | None,
     as_json: bool,
+    dicom: bool = False,
 ) -> int:
     """Judge every file in its order, and return the highest exit code."""
     from cxr_device.batch import Batch  # noqa: PLC0415
@@ -266,6 +508,7 @@ def _run(
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
     cards: list[Card] = []
+    known: dict[str, tuple[str, str]] = {}
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
     with (
@@ -278,7 +521,11 @@ def _run(
         ) as bar,
     ):
         for path in bar:
-            worst = max(worst, _one(device, judged, path, out=out, as_json=as_json, cards=cards))
+            entry, exit_code = _one(device, judged, path, out=out, dicom=dicom, cards=cards)
+            worst = max(worst, exit_code)
+            if same := _same_uid(entry["source"], known):
+                click.echo(same, err=True)
+            click.echo(json.dumps(entry) if as_json else _told(entry))
     if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
         worst = max(worst, _index(cards, device, out))
     device.close()
@@ -300,51 +547,79 @@ def _index(cards: "list[Card]", device: "Device", out: Path) -> int:
     return int(ExitCode.ANALYZED)
 
 
-def _one(  # noqa: PLR0913
+def _one(  # noqa: PLR0913  # what was asked for
     device: "Device",
     judge: Any,  # noqa: ANN401
     path: Path,
     *,
     out: Path | None,
-    as_json: bool,
+    dicom: bool,
     cards: "list[Card]",
-) -> int:
+) -> tuple[dict[str, Any], int]:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
     from cxr_device.outputs.json_record import record  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
+    picture = None
     try:
         result: Result | Checked = judge(path)
         exit_code: ExitCode = result.exit_code
-        written, picture = [], None
+        written = []
         if out is not None:
             from cxr_device.outputs.folder import write  # noqa: PLC0415
 
             picture = device.picture(result)
             try:
-                activation = device.activation(result)
                 written = write(
-                    result, device.release, picture=picture, out=out, activation=activation
+                    result,
+                    device.release,
+                    picture=picture,
+                    out=out,
+                    activation=device.activation(result),
+                    dicom_source=path if dicom else None,
                 )
+                if dicom and not any(output.sop_instance_uid for output in written):
+                    click.echo(f"{path}: no DICOM answer: its header names no study", err=True)
             except OutputError as error:
                 click.echo(str(error), err=True)
                 exit_code = ExitCode.OUTPUT
         entry = record(result, written)
-        if out is not None:
-            from cxr_device.outputs.index_html import card  # noqa: PLC0415
-
-            cards.append(card(entry, picture=picture, below=out))
     except Exception as error:  # noqa: BLE001  # the batch goes on
-        click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
-        return int(ExitCode.INTERNAL)
-    click.echo(json.dumps(entry) if as_json else _told(entry))
-    return int(exit_code)
+        entry, exit_code = record(device.defect(path, error)), ExitCode.INTERNAL
+        click.echo(_defect(entry["source"]["path"], error), err=True)
+    if out is not None:
+        from cxr_device.outputs.index_html import card  # noqa: PLC0415
+
+        cards.append(card(entry, picture=picture, below=out))
+    return entry, int(exit_code)
+
+
+def _defect(name: str, error: Exception) -> str:
+    """Say where the device failed, without the error's text: it may hold values of the file."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    return f"{name}: internal error {where}; please report it with the version"
+
+
+def _same_uid(source: dict[str, str | None], known: dict[str, tuple[str, str]]) -> str | None:
+    """Say that a file of the batch bears the SOP Instance UID of another with other bytes."""
+    uid, digest, name = source["sop_instance_uid"], source["sha256"], source["path"]
+    if not (uid and digest and name):
+        return None
+    first, first_digest = known.setdefault(uid, (name, digest))
+    if digest == first_digest:
+        return None
+    return (
+        f"{name}: warning: same SOP Instance UID as {first}, other bytes; each has its own record"
+    )
 
 
 def _told(entry: dict[str, Any]) -> str:
     """Say one record in a line a person can read, and a line a finding."""
-    name, finding = entry["source"]["path"], entry["finding"]
+    from cxr_device.checks import printable  # noqa: PLC0415
+
+    name, finding = printable(entry["source"]["path"]), entry["finding"]
     research = (
         " [not the device: research profile]" if entry["device"]["profile"] == "research" else ""
     )

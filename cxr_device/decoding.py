@@ -17,16 +17,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import RLELossless
 
@@ -57,6 +57,13 @@ TIME_LIMIT_S: Final = 8.0
 _END_OF_IMAGE: Final = b"\xff\xd9"
 """Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC; ISO/IEC 10918-1, 14495-1, 15444-1).
 Decoders fill a cut frame with grey and say nothing, so a stream without it is refused first."""
+MAX_FRAGMENTS: Final = 65536
+"""Fragments of one frame; a film of 64 MiB in fragments of 1 KiB."""
+_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_RLE_HEADER: Final = 64
+"""Bytes: the number of segments, then 15 offsets (PS3.5 G.5)."""
+_RLE_RUNS: Final = 65536
+"""Runs between two looks at the clock."""
 _REGION: Final = 72 * 2**20
 """Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
 LEVELS: Final = 32767
@@ -118,7 +125,7 @@ class Decoder:
         if film.transfer_syntax_uid in UNCOMPRESSED:
             frame = _raw(film)
         elif film.transfer_syntax_uid == RLE:
-            frame = _rle(film)
+            frame = _rle(film, self._time_limit_s)
         else:
             frame = self._in_worker(film)
         return Decoded(stored=_unsigned(frame, film), grey_scale=grey_scale(film))
@@ -168,52 +175,75 @@ def _pixels(film: Radiograph) -> memoryview:
 
 
 def _frame_bytes(film: Radiograph) -> bytes:
-    """Join the fragments of the first frame (PS3.5 annex A.4)."""
+    """Join the fragments of the one frame (PS3.5 annex A.4)."""
     if not film.pixel_data_is_encapsulated:
         raise DecodeError("no fragments", "a compressed frame must be encapsulated")
-    try:
-        frames = generate_frames(bytes(_pixels(film)), number_of_frames=1)
-        return next(frames)
-    except (Exception, StopIteration) as error:  # a parser may throw anything at hostile bytes
-        raise DecodeError(type(error).__name__, "the fragments are damaged") from error
+    return b"".join(_fragments(_pixels(film)))
 
 
-def _rle(film: Radiograph) -> NDArray[Any]:
-    """Decode RLE (PS3.5 annex G) with pydicom's own decoder, which is plain Python."""
+def _fragments(data: memoryview) -> list[memoryview]:
+    """Cut encapsulated pixel data at its items; the first is the offset table of one frame."""
+    items: list[memoryview] = []
+    at = 0
+    while len(items) <= MAX_FRAGMENTS:
+        tag, length = bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8
+        if tag == _SEQUENCE_END and items:
+            table, fragments = bytes(items[0]), items[1:]
+            if table not in (b"", bytes(4)):
+                raise DecodeError(
+                    f"{len(table)} bytes", "the offset table is not that of one frame"
+                )
+            return fragments
+        if tag != _ITEM or at + length > len(data):
+            raise DecodeError(f"byte {at}", "the fragments are damaged or cut")
+        items.append(data[at : at + length])
+        at += length
+    raise DecodeError(f"more than {MAX_FRAGMENTS} fragments", "one frame needs fewer fragments")
+
+
+def _rle(film: Radiograph, time_limit_s: float) -> NDArray[Any]:
+    """Decode RLE (PS3.5 annex G): a segment for each byte of a pixel, the most significant first.
+
+    Plain Python, because no native decoder runs in this process; output and time are bounded.
+    """
     rows, columns, width = _shape(film)
-    stream = _frame_bytes(film)
-    try:
-        segments = int.from_bytes(stream[:4], "little")
-        if segments != width:
-            raise DecodeError(f"{segments} segments", f"{width} are needed")  # noqa: TRY301
-        buffer, _ = get_decoder(RLELossless).as_buffer(
-            _encapsulated(stream),
-            index=0,
-            raw=True,
-            decoding_plugin="pydicom",
-            transfer_syntax_uid=RLELossless,
-            rows=rows,
-            columns=columns,
-            samples_per_pixel=1,
-            number_of_frames=1,
-            bits_allocated=8 * width,
-            bits_stored=film.bits_stored,
-            pixel_representation=0,
-            photometric_interpretation=film.photometric_interpretation,
-            pixel_keyword="PixelData",
-        )
-        flat = np.frombuffer(buffer, dtype=f"<u{width}")
-        return flat.reshape(rows, columns)
-    except DecodeError:
-        raise
-    except Exception as error:  # a parser may throw anything at hostile bytes
-        raise DecodeError(type(error).__name__, "the RLE stream is damaged") from error
+    stream, count = _frame_bytes(film), rows * columns
+    header = np.frombuffer(stream[:_RLE_HEADER].ljust(_RLE_HEADER, b"\0"), dtype="<u4")
+    if header[0] != width:
+        raise DecodeError(f"{header[0]} segments", f"{width} are needed")
+    offsets = [*map(int, header[1 : 1 + width]), len(stream)]
+    if offsets[0] < _RLE_HEADER or offsets != sorted(offsets):
+        raise DecodeError("segment offsets", "the RLE header is damaged")
+    deadline = time.monotonic() + time_limit_s
+    frame = np.empty((count, width), dtype=np.uint8)
+    for place, (begin, end) in enumerate(pairwise(offsets)):
+        segment = _unpacked(stream[begin:end], count, deadline)
+        frame[:, width - 1 - place] = np.frombuffer(segment, dtype=np.uint8, count=count)
+    return frame.view(f"<u{width}").reshape(rows, columns)
 
 
-def _encapsulated(stream: bytes) -> bytes:
-    """Wrap one frame as a basic offset table and one fragment."""
-    item = b"\xfe\xff\x00\xe0"
-    return item + bytes(4) + item + len(stream).to_bytes(4, "little") + stream
+def _unpacked(packed: bytes, count: int, deadline: float) -> bytearray:
+    """Unpack one RLE segment to `count` bytes (PS3.5 G.3.2, PackBits), or refuse it."""
+    segment, at, end = bytearray(), 0, len(packed)
+    while at < end and len(segment) < count:
+        if time.monotonic() > deadline:
+            raise DecodeError("time limit", "the RLE stream takes too long")
+        for _ in range(_RLE_RUNS):
+            if at >= end or len(segment) >= count:
+                break
+            control = packed[at]
+            if control < 128:  # noqa: PLR2004  # a literal run of control + 1 bytes
+                segment += packed[at + 1 : at + 2 + control]
+                at += 2 + control
+            elif control > 128:  # noqa: PLR2004  # the next byte, 257 - control times
+                segment += packed[at + 1 : at + 2] * (257 - control)
+                at += 2
+            else:
+                at += 1
+    if not count <= len(segment) <= count + 1 or end - at > 1:  # one byte of padding
+        raise DecodeError(f"{len(segment)} bytes", f"an RLE segment is not the needed {count}")
+    return segment
 
 
 def _unsigned(frame: NDArray[Any], film: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -249,7 +279,8 @@ def grey_scale(film: Radiograph) -> GreyScale:
     modality = apply_modality_lut(every, header)
     if film.voi_lut is not None:  # a table is entered by whole values
         modality = np.rint(modality).astype(np.int32)
-    grey = np.asarray(apply_voi_lut(modality, header), dtype=np.float64)
+    with np.errstate(over="ignore"):  # far below a sigmoid window exp() is infinite, the grey 0
+        grey = np.asarray(apply_voi_lut(modality, header), dtype=np.float64)
     low, high = _theoretical_range(film, np.asarray(modality, dtype=np.float64))
     centred = (2.0 * (grey - low) / (high - low) - 1.0) * LEVELS
     table = (np.rint(np.round(centred, 6)) + LEVELS).clip(0, 2 * LEVELS).astype(np.uint16)
@@ -340,14 +371,17 @@ class _Worker:
         inlet, outlet = self._pipes()
         inlet.write(json.dumps(request).encode() + b"\n")
         inlet.flush()
-        ready, _, _ = select.select([outlet], [], [], limit_s)
-        if not ready:
-            raise _WorkerDiedError("time limit", f"the decoder took more than {limit_s:g} s")
-        line = outlet.readline()
-        if not line:
-            code = self._process.wait()
-            name = signal.Signals(-code).name if code < 0 else f"exit {code}"
-            raise _WorkerDiedError(name, "the decoder died on this stream")
+        line, deadline = b"", time.monotonic() + limit_s
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([outlet], [], [], left)[0]:
+                raise _WorkerDiedError("time limit", f"the decoder took more than {limit_s:g} s")
+            part = os.read(outlet.fileno(), 4096)
+            if not part:
+                code = self._process.wait()
+                name = signal.Signals(-code).name if code < 0 else f"exit {code}"
+                raise _WorkerDiedError(name, "the decoder died on this stream")
+            line += part
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -397,6 +431,8 @@ def _serve(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     shared = mmap.mmap(descriptor, 2 * _REGION)
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what a decoder prints is no answer
     for request in _requests():
         try:
             stream = shared[_REGION : _REGION + request["length"]]
@@ -405,8 +441,7 @@ def _serve(descriptor: int) -> None:
             answer = {}
         except Exception as error:  # noqa: BLE001  # the answer says which
             answer = {"error": f"{type(error).__name__}: {error}"}
-        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-        sys.stdout.buffer.flush()
+        answers.write(json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

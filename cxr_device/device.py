@@ -1,7 +1,7 @@
 """The device: the stages in order, once.
 
-bytes -> `intake` -> `guards` -> `decoding` -> `pixel_range` -> `preprocessing` -> network ->
-`calibration` -> `decision` -> Result. No stage knows another; this is the only place that does.
+bytes -> `intake` -> `guards` -> `decoding` -> `pixel_range` -> `preprocessing` -> `pixel_gate` ->
+network -> `calibration` -> `decision` -> Result. No stage knows another; only this module does.
 """
 
 import time
@@ -14,8 +14,9 @@ from cxr_device import decoding, guards, intake, preprocessing, runtimes
 from cxr_device.checks import DESCRIPTIONS, Check, Verdict
 from cxr_device.decision import decide
 from cxr_device.explanation import ActivationMap, ClassActivation
+from cxr_device.pixel_gate import judge_content
 from cxr_device.pixel_range import judge_pixels
-from cxr_device.radiograph import AcceptedRadiograph, Radiograph
+from cxr_device.radiograph import AcceptedRadiograph, ModelInput, Radiograph
 from cxr_device.release import Release
 from cxr_device.result import (
     Analyzed,
@@ -42,7 +43,7 @@ _NODE_ONLY: Final = Verdict(
     outcome=Outcome.NOT_RUN, value="", message="not run: only a node remembers what it received"
 )
 _NO_GATE: Final = Verdict(
-    outcome=Outcome.NOT_RUN, value="", message="not run: this release has no pixel gate"
+    outcome=Outcome.NOT_RUN, value="", message="not run: only reading looks at what the pixels show"
 )
 
 
@@ -85,11 +86,17 @@ class Device:
     """
 
     def __init__(
-        self, release: Release, *, infer: runtimes.Infer, profile: Profile = Profile.TRIAGE
+        self,
+        release: Release,
+        *,
+        infer: runtimes.Infer,
+        profile: Profile = Profile.TRIAGE,
+        gate: runtimes.Infer | None = None,
     ) -> None:
         self.release = release
         self.profile = profile
         self._infer = infer
+        self._gate = gate or runtimes.on_cpu(release.pixel_gate.graph, threads=1)
         self._decoder = decoding.Decoder()
         self._explain: ClassActivation | None = None
 
@@ -122,7 +129,7 @@ class Device:
             message = "this device was loaded without its network"
             raise RuntimeError(message)
 
-        return cls(Release.load(), infer=absent)
+        return cls(Release.load(), infer=absent, gate=absent)
 
     @property
     def identity(self) -> DeviceIdentity:
@@ -162,9 +169,27 @@ class Device:
 
     def score(self, film: AcceptedRadiograph) -> float:
         """Score an accepted film: the mean logit of the release's score heads."""
-        logits = self._infer(preprocessing.prepare(film).pixels)[0]
+        return self._score(preprocessing.prepare(film))
+
+    def _score(self, shaped: ModelInput) -> float:
+        logits = self._infer(shaped.pixels)[0]
         chosen = [self.release.heads.index(head) for head in self.release.score_heads]
         return float(np.mean(logits[chosen], dtype=np.float64))
+
+    def defect(self, source: Path, error: Exception) -> Failed:
+        """Build the result of a film on which the device itself failed: no check, no finding.
+
+        The error's text is left out: it may hold values of the file.
+        """
+        where = f"internal error {type(error).__name__}"
+        nothing = Verdict(outcome=Outcome.NOT_RUN, value="", message=f"not run: {where}")
+        return Failed(
+            source=_source_of(intake.Intake(path=intake.shown(source))),
+            device=self.identity,
+            checks=self._checks(dict.fromkeys(CheckCode, nothing)),
+            timing_ms={},
+            view=None,
+        )
 
     def picture(self, result: Result | Checked) -> "NDArray[np.uint8] | None":
         """Display copy of the film that was read, shape (rows, columns); None where none was."""
@@ -215,10 +240,18 @@ class Device:
             if not _refused(verdicts):
                 accepted = self._accept(film, verdicts, watch)
         decision = None
-        if accepted is not None and with_network:
-            probability = self.release.calibration.probability(self.score(accepted))
-            decision = decide(probability, self.release.operating_point)
-            watch.lap("network")
+        if accepted is not None and not with_network:
+            verdicts[CheckCode.PIXEL_GATE] = _NO_GATE
+        elif accepted is not None:
+            shaped = preprocessing.prepare(accepted)
+            watch.lap("preprocessing")
+            gate = judge_content(shaped, infer=self._gate, at=self.release.pixel_gate.threshold)
+            verdicts[CheckCode.PIXEL_GATE] = gate
+            watch.lap("pixel_gate")
+            if gate.outcome is not Outcome.REJECT:
+                probability = self.release.calibration.probability(self._score(shaped))
+                decision = decide(probability, self.release.operating_point)
+                watch.lap("network")
         common: _Common = {
             "source": _source_of(taken),
             "device": self.identity,
@@ -249,7 +282,13 @@ class Device:
             outcome=Outcome.PASS, value=shape, message="one whole frame"
         )
         watch.lap("decoding")
-        pixels = judge_pixels(decoded.stored, bits_stored=bits, label=self.release.label)
+        pixels = judge_pixels(
+            decoded.stored,
+            bits_stored=bits,
+            label=self.release.label,
+            table=decoded.grey_scale.table,
+            padding=decoded.grey_scale.padding,
+        )
         verdicts[CheckCode.PIXEL_RANGE] = pixels
         watch.lap("pixel_range")
         if pixels.outcome is Outcome.REJECT:
@@ -265,7 +304,7 @@ class Device:
 
     def _checks(self, verdicts: dict[CheckCode, Verdict]) -> tuple[Check, ...]:
         """Every check in its order; what was not run says why."""
-        missing = {CheckCode.DUPLICATE_UID: _NODE_ONLY, CheckCode.PIXEL_GATE: _NO_GATE}
+        missing = {CheckCode.DUPLICATE_UID: _NODE_ONLY}
         return tuple(
             description.check(
                 code, verdicts.get(code, missing.get(code, _NOT_RUN)), self.release.label

@@ -7,7 +7,10 @@
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
     ├── ClaimError            an activation map under the triage claim (a defect)
-    └── OutputError           a result could not be written: check the folder (exit 6)
+    ├── AuditError            an audit file is broken or cannot be written (exit 5)
+    ├── OutputError           a result could not be written: check the folder (exit 6)
+    ├── DatasetError          research data that is not what it should be: mend it (exit 2)
+    └── TrainingError         a training run that cannot go on (exit 70)
 
 Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded checks.
 """
@@ -15,12 +18,15 @@ Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded 
 from pathlib import Path
 
 __all__ = [
+    "AuditError",
     "ClaimError",
     "CxrDeviceError",
+    "DatasetError",
     "IntegrityError",
     "OperatingPointError",
     "OutputError",
     "ProbabilityError",
+    "TrainingError",
 ]
 
 
@@ -51,6 +57,15 @@ class OperatingPointError(CxrDeviceError, ValueError):
         super().__init__(f"OPERATING_POINT {identifier}: {threshold!r}; accepted: inside (0, 1)")
 
 
+class AuditError(CxrDeviceError):
+    """An audit file whose chain is broken, or that cannot be appended to."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"AUDIT {path}: {reason}; keep the file as it is and compare it with its copies"
+        )
+
+
 class ClaimError(CxrDeviceError, ValueError):
     """An activation map was handed to an output whose profile may not show one."""
 
@@ -61,5 +76,25 @@ class ClaimError(CxrDeviceError, ValueError):
 class OutputError(CxrDeviceError, OSError):
     """A result could not be written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"OUTPUT {path}: {reason}; choose a folder that can be written")
+    def __init__(
+        self,
+        path: Path | str,
+        reason: str,
+        *,
+        action: str = "choose a folder that can be written",
+    ) -> None:
+        super().__init__(f"OUTPUT {path}: {reason}; {action}")
+
+
+class DatasetError(CxrDeviceError, ValueError):
+    """Research data (a table, a list, a folder, a configuration) that cannot be used as it is."""
+
+    def __init__(self, path: Path, reason: str, action: str) -> None:
+        super().__init__(f"DATASET {path}: {reason}; {action}")
+
+
+class TrainingError(CxrDeviceError, RuntimeError):
+    """A preparation or training run that cannot go on; its folder keeps what was done."""
+
+    def __init__(self, run: Path, reason: str, action: str) -> None:
+        super().__init__(f"TRAINING {run}: {reason}; {action}")

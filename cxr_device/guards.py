@@ -35,12 +35,15 @@ CHEST_CODES: Final = frozenset(
 BODY_PART_SYNONYMS: Final = frozenset({"THORAX", "PORT CHEST", "LUNG"})
 """Body parts that senders write for a chest film; matched exactly."""
 
-_UID: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _MAX_UID_CHARACTERS: Final = 64
-_AGE: Final = re.compile(r"(\d{3})([DWMY])")
-_BARE_AGE: Final = re.compile(r"\d{1,3}")
+_AGE: Final = re.compile(r"([0-9]{3})([DWMY])")
+_BARE_AGE: Final = re.compile(r"[0-9]{1,3}")
 _PER_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 _DATE_CHARACTERS: Final = 8
+_LARGEST: Final = 1e6
+"""Largest slope, intercept and window taken as finite, and the inverse of the smallest slope: 16
+bits a pixel need less than a tenth, and beyond it floating point loses grey levels."""
 
 Guard = Callable[[Radiograph, Label], Verdict]
 
@@ -299,7 +302,8 @@ def length(film: Radiograph, _: Label) -> Verdict:
     found = len(film.pixel_data)
     if film.pixel_data_is_encapsulated:
         return _passed(f"{found} bytes in fragments")
-    wanted = film.rows * film.columns * (film.bits_allocated // 8)
+    samples, frames_ = max(1, film.samples_per_pixel or 1), max(1, film.number_of_frames or 1)
+    wanted = film.rows * film.columns * samples * frames_ * (film.bits_allocated // 8)
     if found not in (wanted, wanted + wanted % 2):
         return _rejected(f"{found} bytes", f"the header asks for {wanted} bytes")
     return _passed(f"{found} bytes")
@@ -338,6 +342,11 @@ def _table_fault(table: LookupTable) -> str | None:
     entries = table.descriptor[0] or 65536
     if len(table.data) != entries:
         return f"it holds {len(table.data)} entries, its descriptor says {entries}"
+    bits = table.descriptor[2]
+    if not 8 <= bits <= 16:  # noqa: PLR2004
+        return f"its entries have {bits} bits"
+    if max(table.data) >= 1 << bits:
+        return f"an entry exceeds {bits} bits"
     return None
 
 
@@ -349,11 +358,11 @@ def rescale_lut(film: Radiograph, _: Label) -> Verdict:
     shown = f"slope {slope:g}, intercept {intercept:g}"
     if widths or centers:
         shown += f", window {centers}/{widths}"
-    if not (math.isfinite(slope) and math.isfinite(intercept) and slope > 0):
+    if not (1 / _LARGEST <= slope <= _LARGEST and abs(intercept) <= _LARGEST):
         return _rejected(shown, "the rescale is not finite with a positive slope")
     if len(centers) != len(widths):
         return _rejected(shown, "as many window centers as widths are needed")
-    if not all(map(math.isfinite, (*centers, *widths))):
+    if not all(abs(value) <= _LARGEST for value in (*centers, *widths)):
         return _rejected(shown, "the window is not finite")
     function = film.voi_lut_function or "LINEAR"
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):

@@ -1,10 +1,12 @@
 """Intake: DICOM bytes -> Radiograph; the only reader, and it refuses before it decodes.
 
 A file is held to the cheapest checks first. The transfer syntax is read from the file meta
-information alone, so a deflated bomb is refused unopened; only the elements that a guard needs are
-parsed; the pixel data is left where it lies. Whatever a parser throws ends as one coded verdict.
+information alone, so a deflated bomb is refused unopened; the data set is walked unread, and only
+the elements that a guard needs are parsed, at most `MAX_READ` bytes of them; the pixel data is left
+where it lies. Whatever a parser throws ends as one coded verdict.
 """
 
+import os
 import re
 import stat
 import warnings
@@ -12,19 +14,18 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydicom import Dataset, dcmwrite
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-from pydicom.filereader import data_element_generator, read_partial
-from pydicom.tag import BaseTag
 
 from cxr_device.checks import Verdict
+from cxr_device.elements import PIXEL_DATA, ElementError, elements
+from cxr_device.header import WANTED, HeaderError, read_header
 from cxr_device.label import Label
-from cxr_device.radiograph import Code, LookupTable, Radiograph
+from cxr_device.radiograph import Radiograph
 from cxr_device.vocabulary import CheckCode, Outcome
 
-__all__ = ["TRANSFER_SYNTAXES", "Intake", "receive"]
+__all__ = ["TRANSFER_SYNTAXES", "Intake", "receive", "shown"]
 
 LOSSLESS: Final = frozenset(
     {
@@ -60,71 +61,13 @@ PROGRAM_MAGIC: Final = {
 }
 _TIFF_MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PREAMBLE: Final = 128
-_PIXEL_DATA: Final = BaseTag(0x7FE00010)
-_UNDEFINED: Final = 0xFFFFFFFF
+_UID_CHARACTERS: Final = 64
+MAX_READ: Final = 2**20
+"""Bytes of the elements that are parsed; eight full lookup tables fit in."""
+_IMPLICIT: Final = "1.2.840.10008.1.2"
+_SOP_CLASS, _SYNTAX = 0x00020002, 0x00020010
+"""Media Storage SOP Class UID and Transfer Syntax UID (PS3.10 7.1)."""
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
-
-_TEXT: Final = {
-    "SOPClassUID": "sop_class_uid",
-    "SOPInstanceUID": "sop_instance_uid",
-    "StudyInstanceUID": "study_instance_uid",
-    "SeriesInstanceUID": "series_instance_uid",
-    "Modality": "modality",
-    "PresentationIntentType": "presentation_intent_type",
-    "BodyPartExamined": "body_part_examined",
-    "ViewPosition": "view_position",
-    "PatientPosition": "patient_position",
-    "SeriesDescription": "series_description",
-    "ProtocolName": "protocol_name",
-    "PatientAge": "patient_age",
-    "PatientBirthDate": "patient_birth_date",
-    "StudyDate": "study_date",
-    "PhotometricInterpretation": "photometric_interpretation",
-    "PresentationLUTShape": "presentation_lut_shape",
-    "BurnedInAnnotation": "burned_in_annotation",
-    "ImageLaterality": "image_laterality",
-    "Laterality": "laterality",
-    "PixelIntensityRelationship": "pixel_intensity_relationship",
-    "VOILUTFunction": "voi_lut_function",
-    "Manufacturer": "manufacturer",
-}
-_TEXTS: Final = {
-    "ImageType": "image_type",
-    "PatientOrientation": "patient_orientation",
-    "PixelAspectRatio": "pixel_aspect_ratio",
-}
-_INTEGER: Final = {
-    "SamplesPerPixel": "samples_per_pixel",
-    "BitsAllocated": "bits_allocated",
-    "BitsStored": "bits_stored",
-    "HighBit": "high_bit",
-    "PixelRepresentation": "pixel_representation",
-    "Rows": "rows",
-    "Columns": "columns",
-    "NumberOfFrames": "number_of_frames",
-    "PixelPaddingValue": "pixel_padding_value",
-    "PixelPaddingRangeLimit": "pixel_padding_range_limit",
-}
-_NUMBER: Final = {"RescaleSlope": "rescale_slope", "RescaleIntercept": "rescale_intercept"}
-_NUMBERS: Final = {
-    "WindowCenter": "window_center",
-    "WindowWidth": "window_width",
-    "ImagerPixelSpacing": "imager_pixel_spacing",
-    "PixelSpacing": "pixel_spacing",
-}
-_CODES: Final = {
-    "AnatomicRegionSequence": "anatomic_region",
-    "ViewCodeSequence": "view_codes",
-}
-_TABLES: Final = {"ModalityLUTSequence": "modality_lut", "VOILUTSequence": "voi_lut"}
-_WANTED: Final = [
-    tag
-    for keyword in (
-        *_TEXT, *_TEXTS, *_INTEGER, *_NUMBER, *_NUMBERS, *_CODES, *_TABLES, "PatientID",
-        "SpecificCharacterSet",
-    )
-    if (tag := tag_for_keyword(keyword)) is not None
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +75,9 @@ class Intake:
     """What came in: its digest, the verdicts of the file checks, and the film if there is one."""
 
     path: str | None
-    sha256: str | None
-    verdicts: dict[CheckCode, Verdict]
-    radiograph: Radiograph | None
+    sha256: str | None = None
+    verdicts: dict[CheckCode, Verdict] = field(default_factory=dict)
+    radiograph: Radiograph | None = None
     transfer_syntax_uid: str | None = None
 
 
@@ -167,12 +110,13 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
         data = _bytes_of(source, label, progress)
         progress.digest = sha256(data).hexdigest()
         _check_preamble(data, progress)
-        progress.syntax = _check_syntax(data, label, progress)
-        radiograph = _parse(data, progress)
+        meta = _read_meta(data, progress)
+        progress.syntax = _check_syntax(meta.transfer_syntax_uid, label, progress)
+        radiograph = _parse(data, meta, progress)
     except _RefusedError as refused:
         progress.verdicts[refused.code] = refused.verdict
     return Intake(
-        path=str(source) if isinstance(source, Path) else None,
+        path=shown(source) if isinstance(source, Path) else None,
         sha256=progress.digest,
         verdicts=progress.verdicts,
         radiograph=radiograph,
@@ -191,7 +135,7 @@ def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress)
                 dcmwrite(buffer, source, enforce_file_format=True)
         except Exception as error:  # a data set can fail to be written in any way
             raise _RefusedError(
-                CheckCode.FILE_READ, "data set", f"not writable: {error}"
+                CheckCode.FILE_READ, "data set", f"not writable: {type(error).__name__}"
             ) from error
         data = buffer.getvalue()
     elif isinstance(source, Path):
@@ -208,14 +152,21 @@ def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress)
     return data
 
 
+def shown(path: Path) -> str:
+    """Text of a path that every output can hold, also where its name is no valid Unicode."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _read_file(path: Path, limit: int) -> bytes:
     """Read a regular file; one byte more than `limit` is enough to know that it is too long."""
     try:
-        mode = path.stat().st_mode  # before the open: opening a pipe waits for its other end
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        found = path.stat()  # before the open: opening a pipe waits for its other end
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise _RefusedError(CheckCode.FILE_READ, "special file", "not a regular file")
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            expected = min(found.st_size, limit) + 1  # a buffer of the whole limit costs 10 ms
+            data = file.read(expected)
+            return data if len(data) < expected else data + file.read(limit + 1 - expected)
     except IsADirectoryError as error:
         raise _RefusedError(CheckCode.FILE_READ, "directory", "a folder, not a file") from error
     except FileNotFoundError as error:
@@ -245,29 +196,36 @@ def _check_preamble(data: bytes, progress: _Progress) -> None:
         progress.passed(CheckCode.FILE_PREAMBLE, "TIFF" if any(preamble) else "zeros")
 
 
-def _check_syntax(data: bytes, label: Label, progress: _Progress) -> str:
-    """Read the file meta information alone and judge its transfer syntax."""
-    file = BytesIO(data)
-    file.seek(_PREAMBLE + 4)
-    found = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileMeta:
+    """What the file meta information says, and where the data set behind it begins."""
+
+    media_storage_sop_class_uid: str
+    transfer_syntax_uid: str
+    end: int
+
+
+def _read_meta(data: bytes, progress: _Progress) -> _FileMeta:
+    """Read two UIDs of the file meta information, which is always Explicit VR (PS3.10 7.1)."""
+    end, found = _PREAMBLE + 4, {_SOP_CLASS: "", _SYNTAX: ""}
     try:
-        for element in data_element_generator(
-            file,
-            is_implicit_VR=False,
-            is_little_endian=True,
-            stop_when=lambda tag, _vr, _length: tag.group != 2,  # noqa: PLR2004
-        ):
-            if element.tag == 0x00020010:  # noqa: PLR2004  # Transfer Syntax UID
-                value = element.value
-                found = value.decode("ascii") if isinstance(value, bytes) else str(value)
-    except Exception as error:  # a parser may throw anything at hostile bytes
-        raise _RefusedError(
-            CheckCode.FILE_PART10, "file meta information", f"damaged: {type(error).__name__}"
-        ) from error
-    syntax = (found or "").rstrip("\0 ")
-    if not syntax:
+        for element in elements(data, end, implicit=False, group=2):
+            end = element.end
+            if element.tag in found:
+                uid = data[element.value : min(end, element.value + 2 * _UID_CHARACTERS)]
+                found[element.tag] = uid.decode("ascii", "backslashreplace").rstrip("\0 ")
+    except ElementError as error:
+        raise _RefusedError(CheckCode.FILE_PART10, error.value, f"file meta: {error}") from error
+    if not found[_SYNTAX]:
         raise _RefusedError(CheckCode.FILE_PART10, "no Transfer Syntax UID", "incomplete file meta")
     progress.passed(CheckCode.FILE_PART10, "DICM, file meta information")
+    return _FileMeta(
+        media_storage_sop_class_uid=found[_SOP_CLASS], transfer_syntax_uid=found[_SYNTAX], end=end
+    )
+
+
+def _check_syntax(syntax: str, label: Label, progress: _Progress) -> str:
+    """Judge the transfer syntax before anything in it is opened."""
     if syntax in LOSSLESS:
         progress.passed(CheckCode.TRANSFER_SYNTAX, syntax)
     elif syntax in LOSSY and label.lossy_accepted:
@@ -275,134 +233,39 @@ def _check_syntax(data: bytes, label: Label, progress: _Progress) -> str:
             outcome=Outcome.WARN, value=syntax, message="lossy compression changed the film"
         )
     else:
-        shown = syntax[:64] if re.fullmatch(r"[\d.]+", syntax) else "no UID"
+        shown = syntax[:_UID_CHARACTERS] if re.fullmatch(r"[0-9.]+", syntax) else "no UID"
         raise _RefusedError(CheckCode.TRANSFER_SYNTAX, shown, "not a transfer syntax that is read")
     return syntax
 
 
-@dataclass(slots=True)
-class _Walk:
-    """Watches the parser pass each element: where the pixels lie, and whose length is a lie."""
-
-    file: BytesIO
-    size: int
-    overlay: bool = False
-    pixels: tuple[int, int] | None = None
-    """Offset and length of PixelData's value."""
-    lie: str | None = None
-
-    def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
-        left = self.size - self.file.tell()
-        if tag == _PIXEL_DATA:
-            self.pixels = (self.file.tell(), length)
-        if length != _UNDEFINED and length > left:
-            name = keyword_for_tag(tag) or str(tag)
-            self.lie = f"{name} says {length} bytes, the file holds {left} more"
-        if tag.group in _OVERLAY_GROUPS and tag.element == 0x3000:  # noqa: PLR2004  # Overlay Data
-            self.overlay = True
-        return tag >= _PIXEL_DATA or self.lie is not None
-
-
-def _parse(data: bytes, progress: _Progress) -> Radiograph:
+def _parse(data: bytes, meta: _FileMeta, progress: _Progress) -> Radiograph:
     """Parse the wanted elements up to the pixel data."""
-    file = BytesIO(data)
-    walk = _Walk(file=file, size=len(data))
+    implicit = meta.transfer_syntax_uid == _IMPLICIT
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom warns of values that the guards judge
-            dataset = read_partial(file, stop_when=walk, specific_tags=list(_WANTED))
-            fields = _fields(dataset)
-    except _RefusedError:
-        raise
-    except (Exception, RecursionError) as error:  # a parser may throw anything at hostile bytes
+        found = {each.tag: each for each in elements(data, meta.end, implicit=implicit)}
+    except ElementError as error:
+        raise _RefusedError(error.code, error.value, str(error)) from error
+    wanted = [each for tag, each in found.items() if tag in WANTED]
+    size = sum(each.end - each.begin for each in wanted)
+    if size > MAX_READ:
         raise _RefusedError(
-            CheckCode.PARSE, type(error).__name__, "the data set cannot be read"
-        ) from error
-    if walk.lie is not None:
-        raise _RefusedError(CheckCode.LENGTH, walk.lie, "an element is longer than the file")
+            CheckCode.PARSE, f"{size} bytes", f"the values of the header exceed {MAX_READ} bytes"
+        )
+    try:
+        header = b"".join(data[each.begin : each.end] for each in wanted)
+        fields = read_header(header, implicit=implicit)
+    except HeaderError as error:
+        raise _RefusedError(CheckCode.PARSE, error.value, str(error)) from error
     progress.passed(CheckCode.PARSE, "to the pixel data")
-    pixels, encapsulated = None, False
-    if walk.pixels is not None:
-        start, length = walk.pixels
-        encapsulated = length == _UNDEFINED
-        pixels = memoryview(data)[start : len(data) if encapsulated else start + length]
+    pixels = found.get(PIXEL_DATA)
     return Radiograph(
-        transfer_syntax_uid=str(progress.syntax),
-        media_storage_sop_class_uid=str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
-        has_overlay=walk.overlay,
-        pixel_data=pixels,
-        pixel_data_is_encapsulated=encapsulated,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        media_storage_sop_class_uid=meta.media_storage_sop_class_uid,
+        has_overlay=any(
+            tag >> 16 in _OVERLAY_GROUPS and tag & 0xFFFF == 0x3000  # noqa: PLR2004  # Overlay Data
+            for tag in found
+        ),
+        pixel_data=memoryview(data)[pixels.value : pixels.end] if pixels else None,
+        pixel_data_is_encapsulated=pixels is not None and pixels.is_undefined,
         **fields,
     )
-
-
-def _fields(dataset: Dataset) -> dict[str, Any]:
-    """Turn the wanted elements into plain values, or refuse the one that is not of its type."""
-    fields: dict[str, Any] = {}
-    for keyword, name in _TEXT.items():
-        value = _values(dataset, keyword)
-        fields[name] = None if value is None else "\\".join(map(str, value))
-    for keyword, name in _TEXTS.items():
-        fields[name] = tuple(map(str, _values(dataset, keyword) or ()))
-    for keyword, name in _INTEGER.items():
-        fields[name] = _number(dataset, keyword, int)
-    for keyword, name in _NUMBER.items():
-        fields[name] = _number(dataset, keyword, float)
-    for keyword, name in _NUMBERS.items():
-        values = _values(dataset, keyword) or []
-        fields[name] = tuple(_converted(keyword, value, float) for value in values)
-    for keyword, name in _CODES.items():
-        fields[name] = tuple(
-            Code(
-                value=str(item.get("CodeValue", "")),
-                scheme=str(item.get("CodingSchemeDesignator", "")),
-            )
-            for item in dataset.get(keyword) or ()
-        )
-    for keyword, name in _TABLES.items():
-        items = dataset.get(keyword) or ()
-        fields[name] = _table(items[0]) if items else None
-    fields["has_patient_id"] = bool(str(dataset.get("PatientID") or "").strip())
-    return fields
-
-
-def _values(dataset: Dataset, keyword: str) -> list[Any] | None:
-    """Values of an element: None where it is absent, [] where it is empty."""
-    if keyword not in dataset:
-        return None
-    value = dataset[keyword].value
-    if value is None or value == "":
-        return [] if keyword not in _TEXT else [""]
-    if isinstance(value, (str, int, float)) or not hasattr(value, "__iter__"):
-        return [value]
-    return list(value)
-
-
-def _converted(keyword: str, value: Any, kind: type[Any]) -> Any:  # noqa: ANN401
-    try:
-        return kind(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise _RefusedError(CheckCode.PARSE, keyword, f"{keyword} holds no number") from error
-
-
-def _number(dataset: Dataset, keyword: str, kind: type[Any]) -> Any:  # noqa: ANN401
-    values = _values(dataset, keyword)
-    if not values:
-        return None
-    if len(values) > 1:
-        raise _RefusedError(CheckCode.PARSE, keyword, f"{keyword} holds {len(values)} values")
-    return _converted(keyword, values[0], kind)
-
-
-def _table(item: Dataset) -> LookupTable:
-    """Read a lookup table's descriptor and data, entries of 8 bits packed in words unpacked."""
-    descriptor = tuple(int(value) for value in _values(item, "LUTDescriptor") or ())
-    data = item.get("LUTData", ())
-    if isinstance(data, bytes):
-        step = 1 if len(descriptor) == 3 and descriptor[0] == len(data) else 2  # noqa: PLR2004
-        values = tuple(
-            int.from_bytes(data[at : at + step], "little") for at in range(0, len(data), step)
-        )
-    else:
-        values = tuple(int(value) for value in data)
-    return LookupTable(descriptor=descriptor, data=values)

@@ -12,15 +12,11 @@ from torch import Tensor, nn
 from torchvision.models import densenet121
 from typing_extensions import override
 
+from cxr_device.vocabulary import FINDINGS
+
 __all__ = ["FINDINGS", "HEADS", "Architecture", "Ensemble", "build"]
 
 Architecture = Literal["efficientnet_lite0", "efficientnet_lite1", "densenet121"]
-
-FINDINGS: Final = (
-    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
-    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
-)  # fmt: skip
-"""The 14 findings of ChestX-ray14, as its label table spells them (Wang et al., CVPR 2017)."""
 
 HEADS: Final = (*FINDINGS, "Any", "Airspace")
 """One logit each. `Any`: at least one finding. `Airspace`: consolidation or infiltration, the

@@ -10,9 +10,10 @@ from cxr_device.calibration import Calibration
 from cxr_device.decision import OperatingPoint
 from cxr_device.errors import IntegrityError
 from cxr_device.label import Label
+from cxr_device.pixel_gate import CONTENTS, GateThreshold
 from cxr_device.vocabulary import Claim
 
-__all__ = ["PACKAGE", "Release", "SelfTest"]
+__all__ = ["PACKAGE", "PixelGate", "Release", "SelfTest"]
 
 PACKAGE: Final = Path(__file__).parent
 """The installed package: every locked file lies in it."""
@@ -27,6 +28,17 @@ class SelfTest:
     """Logits."""
     tolerance: float
     """Logits; processors round differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelGate:
+    """The small network that looks at what the pixels show, and its locked threshold."""
+
+    graph: Path
+    graph_sha256: str
+    threshold: GateThreshold
+    rule: str
+    """How `tune` decided the threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,7 @@ class Release:
     graph_sha256: str
     preprocessing_sha256: str
     config_sha256: str
+    pixel_gate: PixelGate
     self_test: SelfTest
     training: dict[str, Any]
     """What the weights were trained on, as `info` prints it."""
@@ -67,6 +80,7 @@ class Release:
             ("weights", release.weights, release.weights_sha256),
             ("network graph", release.graph, release.graph_sha256),
             ("preprocessing", folder / "preprocessing.py", release.preprocessing_sha256),
+            ("pixel gate", release.pixel_gate.graph, release.pixel_gate.graph_sha256),
         ):
             found = sha256(_bytes(path)).hexdigest()
             if found != locked:
@@ -110,11 +124,24 @@ class Release:
             graph_sha256=network["graph_sha256"],
             preprocessing_sha256=table["preprocessing"]["sha256"],
             config_sha256=digest,
+            pixel_gate=_pixel_gate(table["pixel_gate"], folder),
             self_test=SelfTest(
                 film=folder / test["film"], score=test["score"], tolerance=test["tolerance"]
             ),
             training=table["training"],
         )
+
+
+def _pixel_gate(table: dict[str, Any], folder: Path) -> PixelGate:
+    if tuple(table["contents"]) != CONTENTS:
+        message = f"pixel gate: contents {table['contents']} are not {list(CONTENTS)}"
+        raise ValueError(message)
+    return PixelGate(
+        graph=folder / table["graph"],
+        graph_sha256=table["graph_sha256"],
+        threshold=GateThreshold(upright=table["threshold"]),
+        rule=table["rule"],
+    )
 
 
 def _label(table: dict[str, Any]) -> Label:

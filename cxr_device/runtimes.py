@@ -33,12 +33,16 @@ def choose(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def on_cpu(graph: Path) -> Infer:
-    """Load the exported graph (its weights lie beside it) into ONNX Runtime."""
+def on_cpu(graph: Path, *, threads: int = 0) -> Infer:
+    """Load the exported graph (its weights lie beside it) into ONNX Runtime.
+
+    `threads` is how many cores one film may use; 0 leaves it to ONNX Runtime.
+    """
     import onnxruntime  # noqa: PLC0415  # 0.2 s that `--help` need not pay
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 

@@ -3,7 +3,17 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FAILURES", "CheckCode", "Claim", "Flag", "Outcome", "Profile", "View"]
+__all__ = [
+    "FAILURES",
+    "FINDINGS",
+    "CheckCode",
+    "Claim",
+    "DicomOutput",
+    "Flag",
+    "Outcome",
+    "Profile",
+    "View",
+]
 
 
 class CheckCode(StrEnum):
@@ -88,3 +98,18 @@ class Profile(StrEnum):
 
     TRIAGE = "triage"
     RESEARCH = "research"
+
+
+FINDINGS: Final = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
+    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
+"""The 14 findings of ChestX-ray14, as its label table spells them (Wang et al., CVPR 2017)."""
+
+
+class DicomOutput(StrEnum):
+    """A result as a DICOM object; the word is `kind` in the record, and the file's stem."""
+
+    STRUCTURED_REPORT = "dicom_sr"
+    SECONDARY_CAPTURE = "secondary_capture"
+    ENCAPSULATED_PDF = "encapsulated_pdf"

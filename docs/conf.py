@@ -34,6 +34,10 @@ html_copy_source = False
 html_show_sourcelink = False
 html_last_updated_fmt = None
 graphviz_output_format = "svg"
+cxr_drawings = {  # figures that are drawn while the documents are built
+    "training-loss": "validation.training_curves:loss",
+    "tuning-auc": "validation.training_curves:tuning_auc",
+}
 
 needs_types = schema.needs_types()
 needs_fields = schema.needs_fields()

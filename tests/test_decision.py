@@ -23,6 +23,12 @@ def test_a_tie_counts_as_suspected_and_the_float_below_does_not() -> None:
 
 
 @verifies("SRS-146@66688415", "RC-146@dc277601")
+@pytest.mark.parametrize("value", [0.0, 1e-300, 0.1, 1.0])
+def test_a_probability_is_accepted_with_its_bounds(value: float) -> None:
+    assert decide(value, AT).probability == value
+
+
+@verifies("SRS-146@66688415", "RC-146@dc277601")
 @pytest.mark.parametrize("value", [-1e-9, 1.0000001, math.nan, math.inf])
 def test_what_is_no_probability_gets_no_flag(value: float) -> None:
     with pytest.raises(ProbabilityError):
@@ -54,7 +60,17 @@ def test_the_probability_is_the_logistic_of_the_line() -> None:
     line = Calibration(slope=2.0, offset=-1.0)
     assert line.probability(0.5) == 0.5
     assert line.probability(1.0) == pytest.approx(0.7310585786300049, abs=1e-15)
+    assert line.probability(0.0) == pytest.approx(0.2689414213699951, abs=1e-15)
     assert line.probability(-1e6) == pytest.approx(0.0, abs=1e-300)
+
+
+@verifies("SRS-143@9374589b", "RC-143@a5c0cb09")
+@pytest.mark.parametrize(
+    ("score", "wanted"),  # 1 / (1 + exp(-x)) in 60 decimal digits, rounded once
+    [(0.6875, 0.665410558746814), (0.421875, 0.6039318337259583)],
+)
+def test_the_probability_is_rounded_once_just_above_one_half(score: float, wanted: float) -> None:
+    assert Calibration(slope=1.0, offset=0.0).probability(score) == wanted
 
 
 @verifies("SRS-143@9374589b", "RC-143@a5c0cb09")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cxr_device.label import Label
 from cxr_device.pixel_range import judge_pixels
@@ -35,3 +36,35 @@ def test_a_level_above_the_stored_bits_is_refused(
     frame = (np.arange(2100 * 2100) % 4000).reshape(2100, 2100).astype(np.uint16)
     frame[1, 1] = level  # a place that the quarter of the counts does not visit
     assert judge_pixels(frame, bits_stored=12, label=label).outcome is outcome
+
+
+def _flat_where_sampled(rows: int, columns: int) -> NDArray[np.uint16]:
+    """A frame of 4,000 levels, flat at every second row and column."""
+    frame = (np.arange(rows * columns) % 4000).reshape(rows, columns).astype(np.uint16)
+    frame[::2, ::2] = 7
+    return frame
+
+
+@verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
+@pytest.mark.parametrize(
+    ("rows", "columns", "outcome"),
+    [
+        (2000, 2000, Outcome.PASS),  # 4,000,000 pixels: every pixel is judged
+        (1, 4_000_001, Outcome.REJECT),  # one more: a quarter of the frame is judged
+    ],
+)
+def test_a_quarter_of_a_frame_of_more_than_four_million_pixels_is_judged(
+    rows: int, columns: int, outcome: Outcome, label: Label
+) -> None:
+    frame = _flat_where_sampled(rows, columns)
+    assert judge_pixels(frame, bits_stored=12, label=label).outcome is outcome
+
+
+@verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_quarter_is_every_second_row_and_column(axis: int, label: Label) -> None:
+    frame = (np.arange(2100 * 2100) % 3999 + 1).reshape(2100, 2100).astype(np.uint16)
+    lines = frame if axis == 0 else frame.T
+    lines[:, :630] = 0  # 30 % of what is judged, below the limit
+    lines[1::2] = 0  # between the judged lines; every third line would count half of them
+    assert judge_pixels(frame, bits_stored=12, label=label).outcome is Outcome.PASS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from validation.cli_device import refusals, renditions
 from validation.cli_options import FILE, INSIDE, MARGIN, refusing
 from validation.cli_plan import plan
 
@@ -504,8 +505,20 @@ def shortcuts(  # noqa: PLR0913 - the options of the verb
 @click.option("--weights", required=True, metavar="SHA256", help="Hash of the locked weights.")
 @click.option("--protocol", type=FILE, required=True, help="protocol.toml")
 @click.option("--ledger", type=FILE, required=True, help="Ledger of looks; one line is added.")
-@click.option("--by", required=True, help="Who looks.")
-@click.option("--purpose", required=True, help="What for.")
+@click.option("--by", help="Who looks.")
+@click.option("--purpose", help="What for.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Compute anew from the very inputs of the last look; no line is added.",
+)
+@click.option(
+    "--pivotal", type=FILE, help="Performance standard of the pivotal study; the one that ships."
+)
+@click.option("--images", type=FILE, help="Folder of CASES' `file` column, for the shortcut audit.")
+@click.option(
+    "--committed", type=FILE, help="Also write what documents quote here: validation/results."
+)
 @click.option(
     "--on",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -521,8 +534,12 @@ def study(  # noqa: PLR0913 - the options of the verb
     weights: str,
     protocol: Path,
     ledger: Path,
-    by: str,
-    purpose: str,
+    by: str | None,
+    purpose: str | None,
+    again: bool,
+    pivotal: Path | None,
+    images: Path | None,
+    committed: Path | None,
     on: "datetime | None",
     out: Path,
 ) -> None:
@@ -536,26 +553,38 @@ def study(  # noqa: PLR0913 - the options of the verb
     Example:
       cxr-validate study cases.parquet nih_five_readers.csv --threshold 0.31 --weights 5f0c... \\
         --protocol validation/protocol.toml --ledger validation/results/test_looks.jsonl \\
-        --by "A. Statistician" --purpose "validation of release 0.1.0" --out study/
+        --by "A. Statistician" --purpose "validation of release 0.1.0" --images nih/images \\
+        --committed validation/results --out study/
     """  # noqa: D301 - click reads the backspace
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from validation import pivotal as standard  # noqa: PLC0415
     from validation import protocol as rules  # noqa: PLC0415
     from validation import readers_tables, report, tables  # noqa: PLC0415
     from validation import study as verb  # noqa: PLC0415
 
+    if not again and not (by and purpose):
+        message = "--by and --purpose, or --again for the inputs of the last look"
+        raise click.UsageError(message)
+    standards = standard.load_pivotal(pivotal or standard.FILE)
     plan_of_study = rules.load_protocol(protocol)
     cluster = str(plan_of_study.section("population")["cluster"])
     table = tables.read_cases(cases, cluster=cluster)  # a bad table is no look
     readers_tables.joined_votes(table, readers_tables.reads_from_findings(reads), name=reads.name)
-    looks = rules.append_look(
-        ledger,
-        on=(on or datetime.now(UTC)).date(),
-        by=by,
-        purpose=purpose,
-        protocol=plan_of_study,
-        weights_sha256=weights,
-        cases_sha256=table.sha256,
+    looks = (
+        rules.same_look(
+            ledger, protocol=plan_of_study, weights_sha256=weights, cases_sha256=table.sha256
+        )
+        if again
+        else rules.append_look(
+            ledger,
+            on=(on or datetime.now(UTC)).date(),
+            by=str(by),
+            purpose=str(purpose),
+            protocol=plan_of_study,
+            weights_sha256=weights,
+            cases_sha256=table.sha256,
+        )
     )
     found = verb.run(
         verb.StudyInputs(
@@ -563,17 +592,23 @@ def study(  # noqa: PLR0913 - the options of the verb
             reads=reads,
             threshold=threshold,
             protocol=plan_of_study,
+            pivotal=standards,
             looks=looks,
             weights_sha256=weights,
+            images=images,
         ),
         out,
     )
+    if committed is not None:
+        report.write_files(committed, verb.committed(out))
     click.echo(report.software())
     click.echo(str(found["consequence"]))
     click.echo(f"report: {out / 'summary' / 'report.html'}")
 
 
 main.add_command(plan)
+main.add_command(refusals)
+main.add_command(renditions)
 
 
 if __name__ == "__main__":

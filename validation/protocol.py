@@ -25,6 +25,7 @@ __all__ = [
     "consequence",
     "load_protocol",
     "read_looks",
+    "same_look",
 ]
 
 SECTIONS: Final = (
@@ -228,6 +229,35 @@ def append_look(  # noqa: PLR0913 - the fields of a line
     with path.open("a", encoding="utf-8") as ledger:
         ledger.write(json.dumps(line, ensure_ascii=False) + "\n")
     return read_looks(path)
+
+
+def same_look(
+    path: Path, *, protocol: Protocol, weights_sha256: str, cases_sha256: str
+) -> tuple[Look, ...]:
+    """Return the ledger where its last look was at these very inputs; nothing is written.
+
+    Computing again from the inputs of the last look shows nothing new of the test split.
+
+    Raises
+    ------
+    ProtocolError
+        If protocol, weights or CASES differ from those of the last look: that is a new look.
+    """
+    looks = read_looks(path)
+    ours = {
+        "protocol": protocol.sha256,
+        "weights": weights_sha256,
+        "cases": cases_sha256,
+    }
+    for name, value in ours.items():
+        known = getattr(looks[-1], f"{name}_sha256") if looks else None
+        if known != value:
+            raise ProtocolError(
+                protocol=protocol.identifier,
+                found=f"{name} {value[:16]}, last look {str(known)[:16]}: a new look",
+                accepted="--again with the very inputs of the last look",
+            )
+    return looks
 
 
 def consequence(looks: Sequence[Look], *, level: float) -> str:

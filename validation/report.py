@@ -17,7 +17,7 @@ import jinja2
 from validation.errors import ArgumentError
 from validation.estimate import Estimate, Json, record
 
-__all__ = ["Report", "Section", "Table", "cell", "software", "write"]
+__all__ = ["Report", "Section", "Table", "cell", "software", "write", "write_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +99,19 @@ def write(out: Path, results: Mapping[str, object], report: Report) -> Path:
 
 
 def write_files(out: Path, files: Mapping[str, str]) -> None:
-    """Write text files aside and rename each into `out`."""
+    """Write text files (by name, or folder/name) aside and rename each into `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         for name, text in files.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).write_text(text, encoding="utf-8")
         if not out.exists():
             aside.chmod(0o755)
             aside.rename(out)
             return
         for name in files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(aside / name, out / name)  # noqa: PTH105 - rename over an existing file
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -39,7 +39,8 @@ MOST_LEVELS: Final = 20
 """Levels above which a text column is an identifier, not a feature."""
 NOT_FEATURES: Final = (
     "truth", "label", "finding", "score", "case", "patient", "group_id", "file", "name", "sha",
-    "split", "use", "rsna", "google", "licence", "license", "repo", "uid", "quality",
+    "split", "use", "rsna", "google", "licence", "license", "repo", "uid", "quality", "flag",
+    "guard",
 )  # fmt: skip
 """Starts (or parts) of column names that hold the answer or an identifier."""
 

@@ -1,49 +1,63 @@
 """The real study in one call: standalone against both references, and beside the readers."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from scipy import stats
 
-from validation import standalone, standalone_report
-from validation.confusion import Confusion
-from validation.estimate import Estimate, record
-from validation.multiplicity import Family, Gate, gatekeeping
-from validation.protocol import Look, Protocol, consequence
+from validation import shortcuts, standalone, standalone_report
+from validation.estimate import record
+from validation.limitations import subgroup_table
+from validation.pivotal import sample_size
+from validation.prevalence import PER, restate
 from validation.readers_report import (
     ReaderOptions,
     ReaderStudyFiles,
     against_readers_study,
-    as_estimate,
 )
 from validation.readers_tables import joined_votes, reads_from_findings
-from validation.reference_standard import label_noise, majority
-from validation.report import Report, Section, Table, cell, write
-from validation.tables import read_cases
+from validation.reference_standard import majority
+from validation.report import write, write_files
+from validation.study_summary import StudyInputs, summarize
+from validation.tables import Cases, read_cases
 
-__all__ = ["StudyInputs", "run"]
+__all__ = ["StudyInputs", "committed", "run"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyInputs:
-    """What the study reads: CASES of the locked device, the wide reader file, the threshold."""
-
-    cases: Path
-    reads: Path
-    threshold: float
-    protocol: Protocol
-    looks: tuple[Look, ...]
-    weights_sha256: str
+REFERENCES: Final = {
+    "reader_majority": "Majority of the readers",
+    "mined_label": "Label mined from reports",
+}
+"""The two reference standards, the primary first."""
+COMMITTED: Final = {
+    "reader_majority": "standalone_test",
+    "mined_label": "mined_label_test",
+    "readers_panels": "against_readers",
+    "readers_leave_one_out": "leave_one_out",
+    "summary": "study_summary",
+    "subgroups": "subgroups",
+    "prevalence": "prevalence",
+    "shortcuts": "shortcuts",
+    "sample_size": "sample_size",
+}
+"""Name of each part among the committed results."""
+FIGURES: Final = {
+    "reader_majority": ("roc", "pr", "calibration", "histogram", "decision", "flow"),
+    "mined_label": ("roc",),
+    "panels": ("ladder", "plane"),
+}
+"""Figures that documents show, by the part (without `readers_`) that draws them."""
 
 
 def run(inputs: StudyInputs, out: Path) -> dict[str, object]:
     """Run the study by its protocol; write a folder for each part and `summary/` over them.
 
     Parts: `mined_label`, `reader_majority` (standalone), `readers_panels`,
-    `readers_leave_one_out`, `readers_majority` (against the readers).
+    `readers_leave_one_out`, `readers_majority` (against the readers), `shortcuts_mined_label`,
+    `shortcuts_reader_majority` (the model without anatomy), and `tables` with subgroups,
+    prevalence, shortcuts and sample size as documents show them.
     """
     protocol = inputs.protocol
     statistics = protocol.section("statistics")
@@ -59,11 +73,6 @@ def run(inputs: StudyInputs, out: Path) -> dict[str, object]:
         threshold=inputs.threshold, level=level, bootstrap=resamples, seed=seed
     )
     mined = standalone.study(cases, options)
-    write(
-        out / "mined_label",
-        standalone.results(cases, mined),
-        standalone_report.report(cases, mined, name="Label mined from reports"),
-    )
     rows, votes, _, _ = joined_votes(
         cases, reads_from_findings(inputs.reads, findings=findings), name=inputs.reads.name
     )
@@ -77,11 +86,13 @@ def run(inputs: StudyInputs, out: Path) -> dict[str, object]:
         frame=cases.frame.iloc[rows],
     )
     by_readers = standalone.study(read, options)
-    write(
-        out / "reader_majority",
-        standalone.results(read, by_readers),
-        standalone_report.report(read, by_readers, name="Majority of the readers"),
-    )
+    measured = {"reader_majority": (read, by_readers), "mined_label": (cases, mined)}
+    for part, (table, study) in measured.items():
+        write(
+            out / part,
+            standalone.results(table, study),
+            standalone_report.report(table, study, name=REFERENCES[part]),
+        )
     margins = {str(h["name"]): h.get("margin") for h in protocol.hypotheses()}
     margin = margins.get("one_reader")
     parts: dict[str, ReaderStudyFiles] = {}
@@ -102,183 +113,79 @@ def run(inputs: StudyInputs, out: Path) -> dict[str, object]:
         )
         write(out / f"readers_{reference.replace('-', '_')}", found.results, found.report)
         parts[reference] = found
-    return _summary(inputs, out, mined, by_readers, parts["panels"].results)
+    _tables(inputs, out, measured, seed=seed, level=level)
+    return summarize(inputs, out, mined, by_readers, parts["panels"].results)
+
+
+def committed(out: Path) -> dict[str, str]:
+    """Return what documents quote of a study's folder, as text by its committed file name."""
+    files = {}
+    for part, name in COMMITTED.items():
+        source = out / part / "results.json"
+        source = source if source.is_file() else out / "tables" / f"{part}.json"
+        files[f"{name}.json"] = source.read_text("utf-8")
+    for part, names in FIGURES.items():
+        folder = out / part if (out / part).is_dir() else out / f"readers_{part}"
+        files |= {
+            f"figures/{part}_{name}.svg": (folder / f"{name}.svg").read_text("utf-8")
+            for name in names
+        }
+    return files
+
+
+def _tables(
+    inputs: StudyInputs,
+    out: Path,
+    measured: Mapping[str, tuple[Cases, standalone.Standalone]],
+    *,
+    seed: int,
+    level: float,
+) -> None:
+    """Write the tables that documents show beside the parts of the study."""
+    audits = {
+        part: shortcuts.audit(table, table.frame, folder=inputs.images, seed=seed, level=level)
+        for part, (table, _) in measured.items()
+    }
+    for part, audit in audits.items():
+        write(
+            out / f"shortcuts_{part}",
+            {"schema": "cxr-validate/shortcuts/1", "audit": audit},
+            shortcuts.report(audit, name=REFERENCES[part]),
+        )
+    studies = [(REFERENCES[part], study) for part, (_, study) in measured.items()]
+    origin = {
+        "protocol_sha256": inputs.protocol.sha256,
+        "pivotal_sha256": inputs.pivotal.sha256,
+        "weights_sha256": inputs.weights_sha256,
+        "input_sha256": measured["mined_label"][0].sha256,
+        "threshold": inputs.threshold,
+    }
+    primary = measured["reader_majority"][1]
+    groups = subgroup_table(studies, floor=inputs.pivotal.criteria.subgroup)
+    tables: dict[str, Mapping[str, object]] = {
+        "subgroups": {
+            "schema": "cxr-validate/subgroups/1",
+            **origin,
+            **{field.name: getattr(groups, field.name) for field in dataclasses.fields(groups)},
+        },
+        "prevalence": {
+            "schema": "cxr-validate/prevalence/1",
+            **origin,
+            "reference": REFERENCES["reader_majority"],
+            "per": PER,
+            "rows": restate(primary, inputs.pivotal.prevalences),
+        },
+        "shortcuts": {"schema": "cxr-validate/shortcuts/1", **origin, **audits},
+        "sample_size": sample_size(inputs.pivotal),
+    }
+    write_files(
+        out / "tables",
+        {
+            f"{name}.json": json.dumps(record(table), indent=1, ensure_ascii=False) + "\n"
+            for name, table in tables.items()
+        },
+    )
 
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(v) for v in value) if isinstance(value, list) else ()
-
-
-def _one_sided_p(estimate: Estimate, bound: float) -> float:
-    """Return the one-sided p of `estimate` above `bound` from its interval (normal)."""
-    if estimate.estimate is None or estimate.lower is None:
-        return 1.0
-    z = float(stats.norm.isf((1.0 - estimate.level) / 2.0))
-    se = estimate.se or (estimate.estimate - estimate.lower) / z
-    return float(stats.norm.sf((estimate.estimate - bound) / se)) if se > 0.0 else 1.0
-
-
-def _gates(
-    protocol: Protocol, by_readers: standalone.Standalone, panels: Mapping[str, object]
-) -> tuple[Gate, ...]:
-    """Test the hypotheses in the protocol's order of families."""
-    differences = {"one_reader": panels["difference"], "two_readers": panels["pair_difference"]}
-    families: dict[int, list[tuple[str, float]]] = {}
-    for one in protocol.hypotheses():
-        name = str(one["name"])
-        estimate = by_readers.measures["auc"] if name == "auc" else differences.get(name)
-        if not isinstance(estimate, Estimate):
-            continue
-        bound = float(str(one["goal"])) if "goal" in one else -float(str(one["margin"]))
-        p = _one_sided_p(estimate, bound)
-        families.setdefault(int(str(one["family"])), []).append((name, p))
-    ordered = [
-        Family(claims=tuple(n for n, _ in rows), p_values=tuple(p for _, p in rows))
-        for _, rows in sorted(families.items())
-    ]
-    alpha = float(str(protocol.section("statistics")["alpha_two_sided"])) / 2.0
-    return gatekeeping(ordered, alpha=alpha)
-
-
-def _summary(
-    inputs: StudyInputs,
-    out: Path,
-    mined: standalone.Standalone,
-    by_readers: standalone.Standalone,
-    panels: Mapping[str, object],
-) -> dict[str, object]:
-    protocol = inputs.protocol
-    reference = protocol.section("reference")
-    gates = _gates(protocol, by_readers, panels)
-    noise = label_noise(
-        _table(mined),
-        sensitivities=_numbers(reference["label_sensitivities"]),
-        specificities=_numbers(reference["label_specificities"]),
-    )
-    level = by_readers.options.level
-    words = consequence(inputs.looks, level=level)
-    keys = ("auc", "sensitivity", "specificity", "ppv", "npv")
-    results: dict[str, object] = {
-        "schema": "cxr-validate/study/1",
-        "protocol": {
-            "identifier": protocol.identifier,
-            "version": protocol.version,
-            "sha256": protocol.sha256,
-            "amendments": list(protocol.amendments),
-        },
-        "weights_sha256": inputs.weights_sha256,
-        "threshold": inputs.threshold,
-        "looks": len(inputs.looks),
-        "consequence": words,
-        "mined_label": {"n": mined.table.n, **{k: mined.measures[k] for k in keys}},
-        "reader_majority": {"n": by_readers.table.n, **{k: by_readers.measures[k] for k in keys}},
-        "panels": {
-            k: panels[k]
-            for k in (
-                "device",
-                "readers",
-                "left_out_pair",
-                "difference",
-                "pair_difference",
-                "readers_worth",
-                "readers_below_curve",
-                "noninferior",
-                "pair_noninferior",
-            )
-        },
-        "hypotheses": list(gates),
-        "label_noise": list(noise),
-    }
-    write(out / "summary", results, _report(inputs, results, gates, words))
-    return {str(k): record(v) for k, v in results.items()}
-
-
-def _table(found: standalone.Standalone) -> Confusion:
-    return found.table
-
-
-def _numbers(value: object) -> tuple[float, ...]:
-    return tuple(float(str(v)) for v in value) if isinstance(value, list) else ()
-
-
-def _report(
-    inputs: StudyInputs, results: Mapping[str, object], gates: tuple[Gate, ...], words: str
-) -> Report:
-    rows = []
-    for key, label in (("reader_majority", "Majority of readers"), ("mined_label", "Mined label")):
-        part = results[key]
-        if isinstance(part, Mapping):
-            cells = [cell(part[k]) for k in ("auc", "sensitivity", "specificity")]
-            rows.append((label, f"{part['n']:,}", *cells))
-    panels = results["panels"]
-    shown = dict(panels) if isinstance(panels, Mapping) else {}
-    names = {
-        "device": "Device",
-        "readers": "One reader left out",
-        "left_out_pair": "Two left out, by votes",
-        "difference": "Device minus one",
-        "pair_difference": "Device minus two",
-        "readers_worth": "Readers it counts for",
-    }
-    looks = Table(
-        header=("Look", "On", "By", "For", "Protocol", "Weights"),
-        rows=tuple(
-            (
-                str(look.number),
-                look.on,
-                look.by,
-                look.purpose,
-                (look.protocol_sha256 or "\u2013")[:12],
-                (look.weights_sha256 or "\u2013")[:12],
-            )
-            for look in inputs.looks
-        ),
-    )
-    return Report(
-        title=inputs.protocol.title,
-        subtitle=f"Protocol {inputs.protocol.identifier} v{inputs.protocol.version}, SHA-256 "
-        f"{inputs.protocol.sha256[:16]}\u2026 \u00b7 weights {inputs.weights_sha256[:16]}\u2026",
-        headline=tuple(
-            (names[k], cell(as_estimate(shown[k])).split(" ")[0], cell(as_estimate(shown[k])))
-            for k in ("device", "readers", "left_out_pair")
-        ),
-        sections=(
-            Section(
-                title="Standalone",
-                tables=(
-                    Table(
-                        header=("Reference", "n", "AUC", "Sensitivity", "Specificity"),
-                        rows=tuple(rows),
-                    ),
-                ),
-            ),
-            Section(
-                title="Beside the radiologists (three-reader panels)",
-                tables=(
-                    Table(
-                        header=("Measure", "Estimate"),
-                        rows=tuple((names[k], cell(as_estimate(shown[k]))) for k in names),
-                    ),
-                ),
-            ),
-            Section(
-                title="Hypotheses, in order",
-                tables=(
-                    Table(
-                        header=("Claim", "One-sided p", "Adjusted", "Tested", "Shown"),
-                        rows=tuple(
-                            (
-                                g.claim,
-                                f"{g.p_value:.4g}",
-                                f"{g.adjusted_p:.4g}",
-                                "yes" if g.tested else "no: a gate before it stayed closed",
-                                "yes" if g.rejected else "no",
-                            )
-                            for g in gates
-                        ),
-                    ),
-                ),
-            ),
-            Section(title="Looks at the test split", text=(words,), tables=(looks,)),
-        ),
-    )

@@ -225,25 +225,66 @@ def export(ctx: click.Context, form: str, out: Path | None) -> None:
     "--changed", is_flag=True, help="Only modules whose record is of other code or tests."
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=60, help="Mutants a module, evenly spread."
+    "--limit", type=click.IntRange(1), help="Mutants a module, evenly spread; default: all."
 )
 @click.option("--commit", "committed", is_flag=True, help="Write risk/results/mutation.json.")
 @click.pass_context
 def mutate(
-    ctx: click.Context, modules: tuple[str, ...], *, changed: bool, limit: int, committed: bool
+    ctx: click.Context,
+    modules: tuple[str, ...],
+    *,
+    changed: bool,
+    limit: int | None,
+    committed: bool,
 ) -> None:
-    """Put faults into the code of risk controls; each must be noticed by a test."""
+    """Put faults into the code of risk controls; each must be noticed by a test.
+
+    Exits 1 where a module's run proves nothing: its tests fail on the original, or the sentinel
+    lives.
+    """
     from verification import mutation  # noqa: PLC0415  # lazy
 
     dossier = _open(ctx)
-    chosen = [t for t in mutation.targets(dossier) if not modules or t.module in modules]
+    known = {target.module: target for target in mutation.targets(dossier)}
+    if unknown := [name for name in modules if name not in known]:
+        message = f"no risk control's code: {', '.join(unknown)} (known: {', '.join(known)})"
+        raise click.UsageError(message)
+    chosen = [known[name] for name in dict.fromkeys(modules or known)]
     if changed:
         records = {t.module: mutation.latest(dossier.root, t.module, t.key) for t in chosen}
         chosen = [t for t in chosen if (r := records[t.module]) is None or r.key != t.key]
     path = dossier.root / (mutation.COMMITTED if committed else mutation.LOCAL)
     records_done = mutation.run(dossier, chosen, path=path, limit=limit, say=click.echo)
     survived = sum(len(record.surviving()) for record in records_done)
-    click.echo(f"{len(records_done)} modules, {survived} survivors without a reason")
+    click.echo(
+        f"{len(records_done)} of {len(chosen)} modules, {survived} survivors without a reason"
+    )
+    ctx.exit(0 if len(records_done) == len(chosen) else 1)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
+@click.pass_context
+def sbom(ctx: click.Context, out: Path | None) -> None:
+    """List the packages of run time with their licences; --out writes CycloneDX JSON of all."""
+    from verification import sbom as module  # noqa: PLC0415  # lazy
+    from verification.repository import find_root  # noqa: PLC0415  # lazy
+
+    root = find_root(ctx.find_root().obj[0] or Path.cwd())
+    found = module.entries(root)
+    for entry in found:
+        if entry.run_time:
+            stated = entry.licence.stated if entry.licence else "not known"
+            click.echo(f"{entry.package.name:<16} {entry.package.version:<12} {stated}")
+    if out is not None:
+        text = module.to_json(root, found)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, "utf-8")
+        click.echo(str(out))
+    faults = module.run_time_faults(found)
+    for fault in faults:
+        click.echo(fault, err=True)
+    ctx.exit(1 if faults else 0)
 
 
 @main.command()

@@ -127,7 +127,7 @@ def _mutation(dossier: Dossier) -> list[dict[str, Any]]:
         if record is None:
             continue
         survivors = [
-            {"line": o.line, "name": o.name, "reason": record.reasons.get(o.name, "")}
+            {"line": o.line, "name": o.name, **_reason(record, o.name)}
             for o in record.outcomes
             if o.outcome == "survived"
         ]
@@ -143,6 +143,15 @@ def _mutation(dossier: Dossier) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _reason(record: mutation.Record, name: str) -> dict[str, Any]:
+    """Why a survivor stands, and whether any input could tell it from the original."""
+    reason = record.survivors.get(name)
+    return {
+        "reason": reason.reason if reason else "",
+        "equivalent": reason.equivalent if reason else False,
+    }
 
 
 def to_json(data: dict[str, Any]) -> str:

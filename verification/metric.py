@@ -1,4 +1,4 @@
-"""Metrics: numbers that stand in a JSON of the repository and are never typed by hand.
+"""Metrics: numbers that stand in a JSON or TOML of the repository and are never typed by hand.
 
 A reference is `path/to/file.json#/pointer/to/value`; a criterion adds `>= 0.80`.
 """
@@ -7,6 +7,7 @@ import json
 import math
 import operator
 import re
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,8 @@ def resolve(root: Path, reference: str) -> Any:  # noqa: ANN401  # a JSON value
     name, _, pointer = reference.partition("#")
     file = root / name
     try:
-        value = json.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        value = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
     except FileNotFoundError:
         message = f"{name} does not exist"
         raise MetricError(message) from None

@@ -7,6 +7,7 @@ must pass), the sentinel second (it must die).
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -14,23 +15,26 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Final
 
 __all__ = ["main"]
 
 _PRELOAD: Final = (
-    "numpy", "pydicom", "PIL.Image", "click", "hypothesis", "pytest", "pytest_cov", "xdist",
-    "onnxruntime", "imagecodecs",
+    "numpy", "pydicom", "pydicom.encaps", "pydicom.pixels", "PIL.Image", "click", "pytest",
+    "hypothesis.strategies", "hypothesis.extra.numpy", "imagecodecs", "onnxruntime", "asyncio",
+    "_hypothesis_pytestplugin", "verification.plugin",
 )  # fmt: skip
 """Loaded before the forks, where installed: they take most of the time of a start."""
 
 _WRONG_FILE: Final = 97
 _PASSED: Final = 0
-_FAILED: Final = (1, 2)
-"""pytest: tests failed, or a module could not be collected."""
+_FAILED: Final = (1, 2, 4)
+"""pytest: tests failed, or a module could not be collected (4: so a named test was not found; the
+original, which comes first, shows that the names are right)."""
 
-_FLOOR: Final = 20.0
+_FLOOR: Final = 60.0
 """Seconds; a mutant gets this long at least, and ten times what the original took."""
 
 
@@ -42,14 +46,21 @@ def _child(job: dict[str, Any], shadow: Path, source: str) -> int:
     scratch = shadow / "scratch"
     scratch.mkdir(exist_ok=True)
     os.environ["PYTHONPATH"] = f"{shadow}{os.pathsep}{job['root']}"
+    os.environ["PYTHONSAFEPATH"] = "1"  # a test's own subprocess must not import from the checkout
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(scratch / "hypothesis")
     sys.path[:0] = [str(shadow), job["root"]]
     os.chdir(job["root"])
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--evidence={scratch}/evidence.json"]
-    with contextlib.suppress(ImportError):
-        importlib.import_module("hypothesis")
-        options.append("--hypothesis-seed=0")
-    code = int(pytest.main([*options, f"--rootdir={job['root']}", *job["tests"]]))
+    options = ["-x", "-q", "--assert=plain", "--evidence=", f"--rootdir={job['root']}"]
+    for idle in ("cacheprovider", "unraisableexception", "threadexception", "faulthandler"):
+        options += ["-p", f"no:{idle}"]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the project's own plugins are enough
+    if importlib.util.find_spec("hypothesis"):
+        options += ["-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"]
+    code = _PASSED
+    for tests in _by_file(job["tests"]):
+        code = int(pytest.main([*options, *tests]))
+        if code != _PASSED:
+            break
     module = job["module"].removesuffix(".py").replace("/", ".")
     loaded = sys.modules.get(module)
     if loaded is not None and not str(loaded.__file__).startswith(str(shadow)):
@@ -57,6 +68,21 @@ def _child(job: dict[str, Any], shadow: Path, source: str) -> int:
     if loaded is None and code == _PASSED:
         return _WRONG_FILE
     return code
+
+
+def _pytest_plugins() -> list[str]:
+    """Modules that every pytest session loads."""
+    from _pytest.config import default_plugins  # noqa: PLC0415  # only where mutants are tried
+
+    return [f"_pytest.{name}" for name in default_plugins]
+
+
+def _by_file(tests: list[str]) -> list[list[str]]:
+    """Group tests by their file, in order: where one file notices, no other is loaded."""
+    groups: dict[str, list[str]] = {}
+    for test in tests:
+        groups.setdefault(test.split("::")[0], []).append(test)
+    return list(groups.values())
 
 
 def _wait(child: int, seconds: float) -> int | None:
@@ -104,8 +130,7 @@ def _packages(root: Path, shadow: Path, module: str) -> None:
 def main(order: Path) -> None:
     """Try every source of a job and write the outcomes beside it."""
     job = json.loads(order.read_text("utf-8"))
-    sys.dont_write_bytecode = True
-    for name in _PRELOAD:
+    for name in (*_PRELOAD, *_pytest_plugins()):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     sys.path[:] = [entry for entry in sys.path if entry not in {"", job["root"]}]
@@ -114,7 +139,10 @@ def main(order: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         shadow = Path(scratch)
         _packages(Path(job["root"]), shadow, job["module"])
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(shadow / "bytecode")
+        stale = Path(importlib.util.cache_from_source(str(shadow / job["module"])))
         for source in job["sources"]:
+            stale.unlink(missing_ok=True)  # a mutant may have the size and the second of another
             began = time.monotonic()
             child = os.fork()
             if child == 0:
@@ -125,7 +153,11 @@ def main(order: Path) -> None:
                 code = _WRONG_FILE + 1
                 try:
                     code = _child(job, shadow, source)
+                except BaseException:  # noqa: BLE001  # said in the log, then the process ends
+                    traceback.print_exc()
                 finally:
+                    sys.stdout.flush()
+                    sys.stderr.flush()
                     os._exit(code)
             results.append(_word(_wait(child, allowed)))
             if len(results) == 1:

@@ -43,14 +43,17 @@ class Mutant:
     """One fault: where, what stood there, what stands there now, and the whole new source."""
 
     line: int
+    within: str
+    """Function that holds the place; empty for the module's body."""
     before: str
     after: str
     source: str
 
     @property
     def name(self) -> str:
-        """What changed, without the line, so that an edit above does not rename it."""
-        return f"{self.before} -> {self.after}"
+        """What changed and where, without the line, so that an edit above does not rename it."""
+        where = f"{self.within}: " if self.within else ""
+        return f"{where}{self.before} -> {self.after}"
 
 
 def _comparisons(node: ast.Compare) -> Iterator[ast.AST]:
@@ -175,8 +178,18 @@ def mutants(source: str) -> list[Mutant]:
             if faulty is not None:
                 line = getattr(node, "lineno", 1)
                 before, after = (" ".join(ast.unparse(n).split())[:90] for n in (node, new))
-                found.append(Mutant(line, before, after, faulty))
+                found.append(Mutant(line, _within(node, parents), before, after, faulty))
     return sorted(found, key=lambda mutant: (mutant.line, mutant.name))
+
+
+def _within(node: ast.AST, parents: dict[int, ast.AST]) -> str:
+    """Name of the innermost function that holds a node."""
+    above = parents.get(id(node))
+    while above is not None:
+        if isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
+            return above.name
+        above = parents.get(id(above))
+    return ""
 
 
 def _replaced(tree: ast.Module, parent: ast.AST, node: ast.AST, new: ast.AST) -> str | None:
@@ -205,4 +218,4 @@ def sentinel(source: str) -> Mutant:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [ast.parse('raise AssertionError("sentinel")').body[0]]
-    return Mutant(1, "every function", "raises", ast.unparse(ast.fix_missing_locations(tree)))
+    return Mutant(1, "", "every function", "raises", ast.unparse(ast.fix_missing_locations(tree)))

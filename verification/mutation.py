@@ -5,6 +5,7 @@ when they are of another state. A run is believed only where the baseline is gre
 dies, and the file that was imported is the mutated one.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -12,29 +13,26 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from verification import markers, mutants
+from verification import markers, mutants, survivors
 from verification.dossier import Dossier
 from verification.findings import ProjectError
 from verification.items import Item
+from verification.survivors import Survivor
 
 __all__ = ["Outcome", "Record", "Target", "latest", "run", "targets"]
 
 COMMITTED: Final = Path("risk") / "results" / "mutation.json"
 LOCAL: Final = Path("build") / "verification" / "mutation.json"
-EQUIVALENT: Final = Path("risk") / "surviving_mutants.toml"
-"""Survivors with a reason; `equivalent = true` where no input can tell the mutant apart."""
-
-_PIN: Final = re.compile(rb"@[0-9a-f]{8}(?=[\"'])")
+_PIN: Final = re.compile(r"@[0-9a-f]{8}(?=[\"'])")
 """A pinned text: accepting a rewording changes no test."""
 
-_SLOW: Final = 2.0
-"""Seconds; a slower test tries no mutant while a faster one is there."""
+_JUDGES: Final = frozenset({"validation", "verification"})
+"""Folders of tests that are about another package than the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +42,7 @@ class Target:
     module: str
     controls: tuple[str, ...]
     tests: tuple[str, ...]
+    """Node ids, those of the module's own test file first."""
     key: str
 
 
@@ -66,17 +65,22 @@ class Record:
     generated: int
     """Mutants of the catalogue; a larger number than were tried means a sample."""
     outcomes: tuple[Outcome, ...]
-    reasons: dict[str, str]
+    survivors: dict[str, Survivor]
+    """Accepted ones, by the name of their mutant."""
+
+    def _equivalent(self, outcome: Outcome) -> bool:
+        reason = self.survivors.get(outcome.name)
+        return outcome.outcome == "survived" and reason is not None and reason.equivalent
 
     @property
     def counted(self) -> int:
         """Mutants tried, without those that no input can tell from the original."""
-        return sum(o.name not in self.reasons for o in self.outcomes)
+        return sum(not self._equivalent(o) for o in self.outcomes)
 
     @property
     def killed(self) -> int:
         """Mutants that a test noticed."""
-        return sum(o.outcome != "survived" and o.name not in self.reasons for o in self.outcomes)
+        return sum(o.outcome != "survived" for o in self.outcomes)
 
     @property
     def score(self) -> float:
@@ -84,7 +88,9 @@ class Record:
         return self.killed / self.counted if self.counted else 1.0
 
     def _open(self) -> list[Outcome]:
-        return [o for o in self.outcomes if o.outcome == "survived" and o.name not in self.reasons]
+        return [
+            o for o in self.outcomes if o.outcome == "survived" and o.name not in self.survivors
+        ]
 
     def surviving(self) -> list[str]:
         """Survivors without a reason, as `line: before -> after`."""
@@ -105,19 +111,29 @@ def _module_files(root: Path, item: Item) -> list[str]:
 
 
 def _tests_for(dossier: Dossier, module: str, names: set[str]) -> tuple[str, ...]:
-    """Test functions for a module: those naming its items and those of its own test file."""
+    """Test functions for a module: its own test file's, then those naming its items.
+
+    What a test costs is not asked: the choice must be the same on every machine. Tests of whole
+    commands try no mutant while others are there.
+    """
     own = f"test_{Path(module).stem}.py"
-    durations: dict[str, float] = {}
-    for row in dossier.evidence.tests if dossier.evidence else ():
-        durations[row.function] = durations.get(row.function, 0.0) + row.duration
+
+    def place(file: str) -> int:
+        parts = Path(file).parts
+        if parts[-1] == own and not _JUDGES & set(parts):
+            return 0
+        return 2 if "system" in parts else 1
+
     found = [
-        test.nodeid
+        test
         for test in dossier.tests
-        if Path(test.file).name == own
-        or any(markers.split(link.link)[0] in names for link in test.links)
+        if place(test.file) == 0 or any(markers.split(link.link)[0] in names for link in test.links)
     ]
-    brisk = [name for name in found if durations.get(name, 0.0) <= _SLOW]
-    return tuple(sorted(brisk or found))
+    places = {place(test.file) for test in found}
+    if places - {2}:
+        found = [test for test in found if place(test.file) != 2 or Path(test.file).name == own]  # noqa: PLR2004
+    ordered = sorted(found, key=lambda test: (place(test.file), test.file, test.line))
+    return tuple(dict.fromkeys(test.nodeid for test in ordered))
 
 
 def targets(dossier: Dossier) -> list[Target]:
@@ -145,46 +161,63 @@ def targets(dossier: Dossier) -> list[Target]:
 
 
 def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
-    """Digest of the code, of the test files without their pins, and of the catalogue."""
-    sha = hashlib.sha256(Path(mutants.__file__).read_bytes() + (root / module).read_bytes())
-    for name in sorted({test.split("::")[0] for test in tests}):
-        sha.update(name.encode() + _PIN.sub(b"", (root / name).read_bytes()))
-    return sha.hexdigest()[:16]
+    """Digest of the module, of the chosen tests with what stands beside them, and of the catalogue.
+
+    Comments, formatting, pinned texts and tests that are not chosen are outside it.
+    """
+    parts = [Path(mutants.__file__).read_text("utf-8"), _code((root / module).read_text("utf-8"))]
+    chosen: dict[str, set[str]] = {}
+    for test in tests:
+        file, _, name = test.partition("::")
+        chosen.setdefault(file, set()).add(name.split("::")[0])
+    for file in sorted(chosen):
+        tree = ast.parse((root / file).read_text("utf-8"))
+        tree.body = [
+            node
+            for node in tree.body
+            if not getattr(node, "name", "").lower().startswith("test")
+            or getattr(node, "name", "") in chosen[file]
+        ]
+        parts += [file, _PIN.sub("", ast.unparse(tree))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _reasons(root: Path, module: str) -> dict[str, str]:
-    """Read the accepted survivors of a module with their reasons."""
+def _code(source: str) -> str:
+    """Source without comments and formatting; as it stands where it cannot be parsed."""
     try:
-        raw = tomllib.loads((root / EQUIVALENT).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    entries = [entry for entry in raw.get("mutant", []) if entry.get("module") == module]
-    return {str(e["name"]): str(e["reason"]) for e in entries if e.get("name") and e.get("reason")}
+        return ast.unparse(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return source
 
 
-def _stored(path: Path) -> dict[str, Any]:
+def _survivors(root: Path, module: str) -> dict[str, Survivor]:
+    """Read the accepted survivors of a module, by the name of their mutant."""
+    return {entry.name: entry for entry in survivors.read(root)[0] if entry.module == module}
+
+
+def _stored(path: Path, root: Path) -> dict[str, Record]:
     """Read the records of a file, by module; none where it is absent or damaged."""
     try:
         raw = json.loads(path.read_text("utf-8"))
-        return {str(entry["module"]): entry for entry in raw["modules"]}
+        return {
+            str(entry["module"]): Record(
+                module=str(entry["module"]),
+                key=str(entry["key"]),
+                generated=int(entry["generated"]),
+                outcomes=tuple(Outcome(**outcome) for outcome in entry["outcomes"]),
+                survivors=_survivors(root, str(entry["module"])),
+            )
+            for entry in raw["modules"]
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def latest(root: Path, module: str, key: str | None = None) -> Record | None:
     """Record of a module: the one of the given key where there is one, else the committed one."""
-    found = [_stored(root / path).get(module) for path in (LOCAL, COMMITTED)]
-    known = [entry for entry in found if entry]
-    if not known:
-        return None
-    entry = next((e for e in known if e.get("key") == key), known[-1])
-    return Record(
-        module=module,
-        key=str(entry["key"]),
-        generated=int(entry["generated"]),
-        outcomes=tuple(Outcome(**outcome) for outcome in entry["outcomes"]),
-        reasons=_reasons(root, module),
-    )
+    found = [_stored(root / path, root).get(module) for path in (LOCAL, COMMITTED)]
+    known = [record for record in found if record]
+    return next((record for record in known if record.key == key), known[-1] if known else None)
 
 
 def run(
@@ -192,15 +225,22 @@ def run(
     chosen: list[Target],
     *,
     path: Path,
-    limit: int,
+    limit: int | None,
     say: Callable[[str], None],
 ) -> list[Record]:
-    """Try mutants of some targets, at most `limit` each and evenly spread; store the records."""
+    """Try mutants of some targets, all or `limit` each and evenly spread; store the records.
+
+    A target whose run proves nothing has no record, and is said.
+    """
     records = []
     for target in chosen:
         source = (dossier.root / target.module).read_text("utf-8")
-        every = mutants.mutants(source)
-        step = max(1, -(-len(every) // limit))
+        try:
+            every = mutants.mutants(source)
+        except SyntaxError as error:
+            say(f"{target.module}:{error.lineno}: no record: {error.msg}")
+            continue
+        step = max(1, -(-len(every) // limit)) if limit else 1
         tried = every[::step]
         say(f"{target.module}: {len(tried)} of {len(every)} mutants, {len(target.tests)} tests")
         try:
@@ -213,22 +253,23 @@ def run(
             key=target.key,
             generated=len(every),
             outcomes=tuple(outcomes),
-            reasons=_reasons(dossier.root, target.module),
+            survivors=_survivors(dossier.root, target.module),
         )
         say(f"  {record.killed} of {record.counted} died")
         for line in record.surviving():
             say(f"  survived {target.module}:{line}")
         records.append(record)
-        _store(path, record)
+        _store(path, dossier.root, record)
     return records
 
 
-def _store(path: Path, record: Record) -> None:
+def _store(path: Path, root: Path, record: Record) -> None:
     """Replace a module's record in a file."""
-    known = _stored(path)
-    entry = asdict(record)
-    del entry["reasons"]
-    known[record.module] = {**entry, "killed": record.killed, "tried": len(record.outcomes)}
+    known = {}
+    for name, each in {**_stored(path, root), record.module: record}.items():
+        entry = asdict(each)
+        del entry["survivors"]
+        known[name] = {**entry, "killed": each.killed, "tried": len(each.outcomes)}
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"schema": "cxr-verify/mutation/1", "modules": [known[k] for k in sorted(known)]}
     aside = path.with_suffix(f".{os.getpid()}.tmp")
@@ -238,7 +279,10 @@ def _store(path: Path, record: Record) -> None:
 
 def _try(root: Path, target: Target, source: str, tried: list[mutants.Mutant]) -> list[Outcome]:
     """Run the mutants in a process of their own; refuse results that prove nothing."""
-    cases = [source, mutants.sentinel(source).source, *(mutant.source for mutant in tried)]
+    sentinel = mutants.sentinel(source).source
+    if _code(sentinel) == _code(source):  # no function could raise: the module itself must
+        sentinel = 'raise AssertionError("sentinel")'
+    cases = [source, sentinel, *(mutant.source for mutant in tried)]
     job = {"root": str(root), "module": target.module, "tests": target.tests, "sources": cases}
     with tempfile.TemporaryDirectory() as scratch:
         order = Path(scratch) / "job.json"
@@ -249,7 +293,7 @@ def _try(root: Path, target: Target, source: str, tried: list[mutants.Mutant]) -
             command,
             capture_output=True,
             check=False,
-            env={**os.environ, "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": package},
         )
         answer = order.with_name("answer.json")
         if done.returncode or not answer.is_file():

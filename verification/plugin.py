@@ -31,14 +31,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--evidence",
         metavar="PATH",
         default=None,
-        help="where the links and outcomes are written (build/verification/results.json)",
+        help="where the links and outcomes are written (build/verification/results.json); "
+        "empty: nowhere",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and on the controller the recorder."""
     config.addinivalue_line("markers", "verifies(*links): the items a test verifies, with hashes")
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
+    wanted = not config.option.collectonly and config.option.evidence != ""
+    if not hasattr(config, "workerinput") and wanted:
         config.pluginmanager.register(_Recorder(config), "verification-recorder")
 
 

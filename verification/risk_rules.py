@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Final
 
-from verification import mutation, schema
+from verification import mutation, schema, survivors
 from verification.dossier import Dossier
 from verification.findings import Finding
 from verification.items import Item
@@ -174,8 +174,23 @@ def r14(dossier: Dossier) -> Iterator[Finding]:
             yield _about("R14", item, f"not accepted at {item.hash}: cxr-verify accept {item.id}")
 
 
+def _reasons(dossier: Dossier) -> Iterator[Finding]:
+    """Find reasons for survivors that cannot be read, or for mutants that do not survive."""
+    entries, wrong = survivors.read(dossier.root)
+    yield from wrong
+    for entry in entries:
+        record = mutation.latest(dossier.root, entry.module)
+        lives = record is not None and any(
+            o.name == entry.name and o.outcome == "survived" for o in record.outcomes
+        )
+        if not lives:
+            text = f"no mutant of {entry.module} survives as {entry.name!r}: remove the reason"
+            yield Finding("R15", "", survivors.FILE.as_posix(), entry.line, text)
+
+
 def r15(dossier: Dossier) -> Iterator[Finding]:
     """Find control code whose mutants live, or were never tried at its present text."""
+    yield from _reasons(dossier)
     for target in mutation.targets(dossier):
         record = mutation.latest(dossier.root, target.module, target.key)
         names = ", ".join(target.controls[:4]) + (" ..." if len(target.controls) > 4 else "")  # noqa: PLR2004  # what fits a line

@@ -199,7 +199,7 @@ _ENUMS: Final = {
         "denial-of-service",
         "elevation-of-privilege",
     ),
-    "scope": ("base", "training", "docs", "test"),
+    "scope": ("base", "node", "training", "docs", "test"),
 }
 """Closed sets of values."""
 
@@ -214,10 +214,10 @@ FORBIDDEN: Final = re.compile(
 
 
 DOCUMENT_DIRECTIVES: Final = (
-    "api-reference", "clause-table", "control-table", "evidence", "fmea-table", "gap-table",
-    "guard-table", "item-table", "ledger-table", "metric", "metric-table", "pipeline-chart",
-    "placeholder", "results", "risk-table", "soup-table", "trace-matrix", "trace-summary",
-    "waiver-table",
+    "api-reference", "clause-table", "control-table", "drawing", "evidence", "fmea-table",
+    "gap-table", "guard-table", "item-table", "ledger-table", "limitations", "metric",
+    "metric-table", "pipeline-chart", "placeholder", "record-table", "results", "risk-table",
+    "soup-table", "trace-matrix", "trace-summary", "waiver-table",
 )  # fmt: skip
 """Directives of `verification.documents`; reading items passes them over."""
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from verification import sbom
 from verification.findings import ProjectError
 from verification.repository import Repository
 
-__all__ = ["Attachment", "attachments", "build"]
+__all__ = ["Attachment", "attachments", "build", "for_paper"]
 
 _IDS: Final = re.compile(r'(\s(?:id|name))="([^"]*)"')
 _LINKS: Final = re.compile(r'<a\b([^>]*?)\shref="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
@@ -33,6 +34,8 @@ _RANDOM: Final = re.compile(r' id="SNCB-[0-9a-f]+"')
 _OBJECTS: Final = re.compile(
     r'<object data="([^"]+)"[^>]*type="image/svg\+xml"[^>]*>.*?</object>', re.DOTALL
 )
+_DRAWINGS: Final = re.compile(r'<svg[^>]*class="cxr-fig".*?</svg>', re.DOTALL)
+_PALETTE: Final = re.compile(r"--([a-z]+):(#[0-9a-f]+)")
 _HEADINGS: Final = re.compile(r'<section id="([^"]+)">\s*<h([12])>(.*?)</h\2>', re.DOTALL)
 
 
@@ -123,12 +126,25 @@ def _fragment(document: str, body: str, inside: set[str], out: Path) -> str:
         return f'<a{before} href="#{where}"{after}>{text}</a>'
 
     body = _RANDOM.sub("", body)
+    body = _DRAWINGS.sub(lambda m: for_paper(m[0]), body)
     body = _OBJECTS.sub(r'<img src="\1">', body)
     body = re.sub(
         r'src="(?:\.\./)*(_images/[^"]+)"', lambda m: f'src="{(out / m[1]).as_uri()}"', body
     )
     body = _LINKS.sub(link, body)
     return _IDS.sub(lambda m: f'{m[1]}="{_anchor(document, m[2])}"', body)
+
+
+def for_paper(drawing: str) -> str:
+    """Write the light palette and the size of its letters into a figure.
+
+    The printer knows neither custom properties nor the `font` shorthand inside a drawing.
+    """
+    style = drawing.partition("@media")[0]
+    for name, colour in _PALETTE.findall(style):
+        drawing = drawing.replace(f"var(--{name})", colour)
+    drawing = drawing.replace(".cxr-fig text{", ".cxr-fig text{font-size:12px;", 1)
+    return re.sub(r"@media \(prefers-color-scheme:dark\)\{[^}]*\}\}", "", drawing)
 
 
 def _contents(body: str) -> str:
@@ -183,10 +199,20 @@ def _print(page: str, pdf: Path, identifier: bytes) -> None:
         raise ProjectError(f"{pdf.name}: " + "; ".join(sorted(set(problems))[:8]))
 
 
+def _bill_of_materials(root: Path, out: Path) -> str:
+    """Write the bill of materials; a run-time licence that is not permissive stops it."""
+    found = sbom.entries(root)
+    if faults := sbom.run_time_faults(found):
+        raise ProjectError("; ".join(faults))
+    path = out / sbom.FILE
+    path.write_text(sbom.to_json(root, found), "utf-8")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def build(
     root: Path, out: Path, *, say: Callable[[str], None], only: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Print every attachment and write their digests to submission.json."""
+    """Print every attachment and the bill of materials; their digests go to submission.json."""
     repository = Repository(root)
     epoch = (repository.git("log", "-1", "--format=%ct") or "0").strip()
     os.environ["SOURCE_DATE_EPOCH"] = epoch
@@ -199,6 +225,9 @@ def build(
     _pages(root, pages)
     style = (root / "docs" / "_static" / "print.css").read_text("utf-8")
     digests: dict[str, str] = {}
+    if not only:
+        digests[sbom.FILE] = _bill_of_materials(root, out)
+        say(f"{digests[sbom.FILE][:16]}  {sbom.FILE}")
     for attachment in attachments(root):
         if only and attachment.file not in only:
             continue

@@ -1,9 +1,11 @@
-"""A folder a film: `result.json` and `report.html`, whole or not at all; an index for a run."""
+"""A folder a film: the record, the page and the DICOM objects, whole or not at all; an index."""
 
 import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,35 +25,93 @@ __all__ = ["write", "write_index"]
 _DIGEST_CHARACTERS = 12
 
 
-def write(
+def write(  # noqa: PLR0913  # what goes into the folder
     result: Analyzed | Rejected | Failed | Checked,
     release: Release,
     *,
     picture: NDArray[np.uint8] | None,
     out: Path,
+    dicom_source: Path | None = None,
     activation: ActivationMap | None = None,
 ) -> list[WrittenOutput]:
     """Write one film's folder under `out`; returns what was written.
 
-    The folder is named by the file's stem and the digest of its bytes, never by a UID.
+    The folder is named by the file's stem and the digest of its bytes, never by a UID. With
+    `dicom_source`, the film's file, it also holds the DICOM objects that join the film's study.
 
     Raises
     ------
     ClaimError
         `activation` was given for a result of the triage profile.
     OutputError
-        Something could not be written; nothing half-written is left.
+        Something could not be made or written; nothing of this film is left.
     """
     folder = out / _folder_name(result)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         page = report(result, release, picture=picture, activation=activation).encode("utf-8")
-        written = [_put(folder / "report.html", page, kind="report_html")]
+        files = [_File("report_html", folder / "report.html", page)]
+        if dicom_source is not None and not isinstance(result, Checked):
+            files += _dicom(result, release, picture, dicom_source, folder)
+        written = [file.as_written() for file in files]
         entry = json.dumps(record(result, written), indent=2).encode("utf-8") + b"\n"
-        written.append(_put(folder / "result.json", entry, kind="result_json"))
+        files.append(_File("result_json", folder / "result.json", entry))
+        folder.mkdir(parents=True, exist_ok=True)
+        _put(files)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(folder, error.strerror or str(error)) from error
-    return written
+    return [file.as_written() for file in files]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file to be written, made in memory before the first byte reaches the disk."""
+
+    kind: str
+    path: Path
+    data: bytes
+    sop_instance_uid: str | None = None
+
+    def as_written(self) -> WrittenOutput:
+        return WrittenOutput(
+            kind=self.kind,
+            path=str(self.path),
+            sha256=sha256(self.data).hexdigest(),
+            sop_instance_uid=self.sop_instance_uid,
+        )
+
+
+def _dicom(
+    result: Analyzed | Rejected | Failed,
+    release: Release,
+    picture: NDArray[np.uint8] | None,
+    source: Path,
+    folder: Path,
+) -> list[_File]:
+    """Make the DICOM objects; none where the film's header names no study."""
+    from pydicom.uid import generate_uid  # noqa: PLC0415  # only where DICOM is asked for
+
+    from cxr_device.outputs.composite_instance import Making  # noqa: PLC0415
+    from cxr_device.outputs.dicom_answer import answer  # noqa: PLC0415
+
+    if result.source.sop_instance_uid is None:
+        return []  # its header was never read: the bytes are not opened again
+    objects = answer(
+        result,
+        Making(
+            release=release,
+            device=result.device,
+            made_at=datetime.now().astimezone(),
+            new_uid=lambda: str(generate_uid(prefix=None)),
+        ),
+        data=source.read_bytes(),
+        picture=picture,
+    )
+    return [
+        _File(str(made.kind), folder / f"{made.kind}.dcm", made.data, made.sop_instance_uid)
+        for made in objects
+    ]
 
 
 def write_index(cards: Sequence[Card], release: Release, *, out: Path, research: bool) -> None:
@@ -65,7 +125,7 @@ def write_index(cards: Sequence[Card], release: Release, *, out: Path, research:
     try:
         out.mkdir(parents=True, exist_ok=True)
         page = index(cards, release, research=research).encode("utf-8")
-        _put(out / "index.html", page, kind="index_html")
+        _put([_File("index_html", out / "index.html", page)])
     except OSError as error:
         raise OutputError(out, error.strerror or str(error)) from error
 
@@ -77,17 +137,23 @@ def _folder_name(result: Analyzed | Rejected | Failed | Checked) -> str:
     return f"{stem or 'film'}-{digest[:_DIGEST_CHARACTERS]}"
 
 
-def _put(path: Path, data: bytes, *, kind: str) -> WrittenOutput:
-    """Write aside, flush to the disk, rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _put(files: Sequence[_File]) -> None:
+    """Write every file aside, flush it to the disk, then rename all; or leave none of them."""
+    asides = [file.path.with_name(f".{file.path.name}.{os.getpid()}.part") for file in files]
+    placed: list[Path] = []
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        for file, aside in zip(files, asides, strict=True):
+            with aside.open("wb") as stream:
+                stream.write(file.data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for file, aside in zip(files, asides, strict=True):
+            aside.replace(file.path)
+            placed.append(file.path)
+    except OSError:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise
     finally:
-        aside.unlink(missing_ok=True)
-    return WrittenOutput(
-        kind=kind, path=str(path), sha256=sha256(data).hexdigest(), sop_instance_uid=None
-    )
+        for aside in asides:
+            aside.unlink(missing_ok=True)

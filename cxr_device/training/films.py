@@ -15,11 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_device.errors import DatasetError
 from cxr_device.network import FINDINGS, HEADS
-from cxr_device.preprocessing import levels, resize
+from cxr_device.preprocessing import INPUT_SIZE, levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.training.prepared import Rows, is_prepared, open_pixels, read_record
 
-__all__ = ["Films", "read_manifests", "squares", "targets"]
+__all__ = ["Films", "pixels_of", "read_manifests", "squares", "targets"]
 
 _UNSURE: Final = "Pneumonia (with others?)"
 """A source's own word: pneumonia for certain, other findings unknown."""
@@ -29,23 +31,41 @@ _AIRSPACE: Final = ("Consolidation", "Infiltration")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Films:
-    """Films of one split: `table` (one row a film) and `pixels` (n, size, size) in its order."""
+    """Films of one split: `table` (one row a film) and `pixels` (n, size, size) in its order.
+
+    16-bit levels, or the 8-bit levels of a prepared cache; the scale is of no account, because
+    every film is standardized by itself.
+    """
 
     table: pd.DataFrame
-    pixels: NDArray[np.uint16]
+    pixels: NDArray[np.uint16] | Rows
 
 
 def read_manifests(manifests: list[Path]) -> pd.DataFrame:
     """Read manifests into one table, one row a film, each film once.
 
-    Adds `path` and `source`; a film that two manifests hold (`nih_name` and a source that names
-    the image) is kept in its sharper copy. Rows that their manifest excludes are left out.
+    Adds `path`, `source` and `prepared` (the folder of a prepared cache, or empty); a film that
+    two manifests hold (`nih_name` and a source that names the image) is kept in its sharper copy.
+    Rows that their manifest excludes are left out.
+
+    Raises
+    ------
+    DatasetError
+        A manifest is missing, or is one of a cache that is not finished or was altered.
     """
     tables = []
     for manifest in manifests:
+        if not manifest.is_file():
+            raise DatasetError(manifest, "is missing", "name it relative to the data folder")
+        prepared = is_prepared(manifest)
+        images = manifest.parent / "images"
+        if prepared:
+            images = Path(read_record(manifest.parent)["images"])
         table = pd.read_csv(manifest, dtype={"age": "float64"})
-        table["path"] = [str(manifest.parent / "images" / file) for file in table["file"]]
-        table["source"] = [str(file).split("/")[0] for file in table["file"]]
+        table["prepared"] = str(manifest.parent) if prepared else ""
+        table["path"] = [str(images / file) for file in table["file"]]
+        if not prepared:
+            table["source"] = [str(file).split("/")[0] for file in table["file"]]
         if "use" in table:
             table = table[table["use"] == "yes"]
         tables.append(table)
@@ -79,6 +99,34 @@ def targets(films: pd.DataFrame) -> NDArray[np.float32]:
         message = f"{result.shape[1]} target columns for {len(HEADS)} heads"
         raise ValueError(message)
     return result
+
+
+def pixels_of(films: pd.DataFrame, *, size: int | None, cache: Path) -> NDArray[np.uint16] | Rows:
+    """Pixels of the films, in their order: of a prepared cache, or decoded once into `cache`.
+
+    Parameters
+    ----------
+    size : int, optional
+        Pixels; the side that is needed. A cache of another side is then passed over, and the
+        films are decoded from their files. None takes a cache as it is, and decodes for the
+        device's own side without one.
+
+    Raises
+    ------
+    DatasetError
+        Prepared and unprepared films are mixed, or the cache was altered.
+    """
+    folders = set(films["prepared"])
+    if folders == {""}:
+        return squares(films, size=size or INPUT_SIZE, cache=cache)
+    if len(folders) > 1:
+        raise DatasetError(
+            Path(max(folders)), "is mixed with other manifests", "prepare one set, or none"
+        )
+    mapped = open_pixels(Path(folders.pop()))
+    if size not in (None, mapped.shape[1]):
+        return squares(films, size=size or INPUT_SIZE, cache=cache)
+    return Rows(mapped, films["row"].to_numpy(dtype=np.int64))
 
 
 def _square(path: str, size: int) -> NDArray[np.uint16]:

@@ -1,235 +1,340 @@
 """Fit one network on the films of `train`, watched on `tune`; resumable after every epoch."""
 
-import json
-import os
-import platform
-import shutil
-import subprocess
+import math
 import sys
 import time
-import tomllib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from sklearn.metrics import roc_auc_score
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from cxr_device.network import HEADS, Architecture, build
-from cxr_device.preprocessing import INPUT_SIZE, standardize
-from cxr_device.training.augmentation import Augmentation
-from cxr_device.training.films import Films, read_manifests, squares, targets
+from cxr_device.errors import DatasetError, TrainingError
+from cxr_device.network import HEADS, build
+from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.training.choice import best_epoch, chosen_epoch, stops
+from cxr_device.training.config import SCORE_HEADS, TrainingConfig
+from cxr_device.training.films import Films, pixels_of, read_manifests, targets
+from cxr_device.training.ranks import Ranks, join, parameters_sha256
+from cxr_device.training.run_folder import (
+    RunFolder,
+    cohorts,
+    commit,
+    identity,
+    manifest_digests,
+    versions,
+)
+from cxr_device.training.start import start_from
+from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
-__all__ = ["TrainingConfig", "fit", "logits_of", "within_view_auc"]
-
-SCORE_HEADS: Final = ("Airspace", "Consolidation", "Infiltration")
-"""The heads whose mean logit is the device's score: findings that every source labels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """One run, as a TOML file states it; unknown keys are refused."""
-
-    architecture: Architecture
-    seed: int
-    epochs: int
-    sizes: tuple[int, ...]
-    """Pixels; the input side of each epoch. `tune` is read at the device's own."""
-    learning_rate: float
-    batch_size: int = 32
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    ema_decay: float = 0.998
-    mixup: float = 0.0
-    """Beta parameter of mixup; 0 mixes nothing."""
-    manifests: tuple[str, ...] = ("nih/manifest.csv", "nih_extra/manifest.csv")
-    """Relative to the data folder."""
-    start: str = ""
-    """Module that carries the ImageNet weights as package data; empty: start from random."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    @classmethod
-    def read(cls, path: Path) -> "TrainingConfig":
-        """Read and check a configuration file."""
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        values["sizes"] = tuple(values["sizes"])
-        values["manifests"] = tuple(values.get("manifests", cls.manifests))
-        config = cls(**values)
-        if len(config.sizes) != config.epochs:
-            message = f"{path}: sizes {config.sizes} must name a side for each of {config.epochs}"
-            raise ValueError(message)
-        return config
-
-
-def within_view_auc(films: Films, score: NDArray[np.float64], truth: NDArray[np.float32]) -> float:
-    """Mean of the AUCs within PA and within AP, each weighted by its positives; NaN truths out."""
-    total, weight = 0.0, 0
-    for view in ("PA", "AP"):
-        rows = (films.table["view"] == view).to_numpy() & ~np.isnan(truth)
-        positives = int(truth[rows].sum())
-        if 0 < positives < rows.sum():
-            total += positives * float(roc_auc_score(truth[rows], score[rows]))
-            weight += positives
-    return total / weight
-
-
-def logits_of(net: nn.Module, films: Films, *, batch_size: int = 64) -> NDArray[np.float64]:
-    """Logits of every film at the device's own preprocessing; shape (n, len(HEADS))."""
-    net.eval()
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(films.pixels), batch_size):
-            block = films.pixels[start : start + batch_size]
-            batch = np.stack([standardize(film.astype(np.float32)) for film in block])
-            pixels = torch.from_numpy(batch[:, np.newaxis])
-            found.append(net(pixels.contiguous(memory_format=torch.channels_last)).numpy())
-    return np.concatenate(found).astype(np.float64)
-
-
-def _start_from(net: nn.Module, module: str) -> dict[str, str]:
-    """Copy ImageNet weights by order into `net`; the stem is summed over its three channels."""
-    package = __import__(module)
-    folder = Path(str(package.__file__)).parent / "models"
-    (path,) = folder.glob("*.pth")
-    blob = path.read_bytes()
-    found = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251  # digest recorded
-    own = net.state_dict()
-    for (name, mine), theirs in zip(own.items(), found.values(), strict=True):
-        if name == "conv_stem.weight":
-            own[name] = theirs.sum(dim=1, keepdim=True)
-        elif mine.shape == theirs.shape:
-            own[name] = theirs
-        elif not name.startswith("classifier"):
-            message = f"{module}: {name} is {tuple(theirs.shape)}, expected {tuple(mine.shape)}"
-            raise ValueError(message)
-    net.load_state_dict(own)
-    return {"module": module, "file": path.name, "sha256": sha256(blob).hexdigest()}
-
-
-def _loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    known = ~torch.isnan(target)
-    wanted = torch.where(known, target, torch.zeros_like(target))
-    wanted = wanted * (1 - smoothing) + smoothing / 2
-    loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    return (loss * known).sum() / known.sum()
-
-
-def _films(config: TrainingConfig, data: Path, split: str, cache: Path) -> Films:
-    table = read_manifests([data / name for name in config.manifests])
-    table = table[table["split"] == split].reset_index(drop=True)
-    return Films(table=table, pixels=squares(table, size=INPUT_SIZE, cache=cache))
+__all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
 
 
 def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
     """Train; returns the path of the averaged weights (safetensors). Goes on where it was cut.
 
-    Writes into `run`: `log.jsonl` (a line an epoch), `epoch-N.pt` (state to resume from),
-    `weights.safetensors` (the exponential average after the last epoch) and `record.json`.
+    Writes into `run`: `log.jsonl` (a line an epoch), `state.pt` (state to resume from),
+    `weights.safetensors` (the exponential average after the chosen epoch) and `record.json`.
+    Started by `torchrun`, every rank calls this with a folder that all see; the first one writes.
+
+    Raises
+    ------
+    DatasetError
+        Manifest, films or folder do not fit the configuration.
+    TrainingError
+        The loss is not finite, or the ranks ended with different parameters.
     """
     run.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    train, tune = (_films(config, data, split, cache) for split in ("train", "tune"))
-    wanted = torch.from_numpy(targets(train.table))
-    truth = targets(tune.table)[:, HEADS.index("Airspace")]
-    net = build(config.architecture).to(memory_format=torch.channels_last)
-    started = _start_from(net, config.start) if config.start else {}
-    average = AveragedModel(net, multi_avg_fn=partial(_average, config.ema_decay), use_buffers=True)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    steps = len(train.table) // config.batch_size
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
-    )
-    first = _resume(run, net, average, optimizer, schedule)
-    for epoch in range(first, config.epochs):
-        begun = time.monotonic()
-        generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
-        torch.manual_seed(config.seed * 1000 + epoch)
-        order = torch.randperm(len(train.table), generator=generator)
-        net.train()
-        losses = []
+    with join() as ranks:
+        return _Fit.begin(config, data=data, folder=RunFolder(run), cache=cache, ranks=ranks).run()
+
+
+def _films(config: TrainingConfig, data: Path, split: str, cache: Path) -> Films:
+    table = read_manifests([data / name for name in config.manifests])
+    table = table[table["split"] == split].reset_index(drop=True)
+    if table.empty:
+        raise DatasetError(data, f"no films of split {split}", "name manifests that hold them")
+    size = INPUT_SIZE if split == "tune" else None
+    return Films(table=table, pixels=pixels_of(table, size=size, cache=cache))
+
+
+@dataclass(kw_only=True)
+class _Fit:
+    """One run in one process: what its steps share."""
+
+    config: TrainingConfig
+    data: Path
+    folder: RunFolder
+    ranks: Ranks
+    train: Films
+    tune: Films
+    digests: dict[str, str]
+    net: nn.Module
+    started: dict[str, str]
+
+    @classmethod
+    def begin(
+        cls, config: TrainingConfig, *, data: Path, folder: RunFolder, cache: Path, ranks: Ranks
+    ) -> "_Fit":
+        """Read the films, the first rank first (it fills the cache), and build the network."""
+        if config.shards % ranks.world:
+            raise DatasetError(
+                folder.path,
+                f"{config.shards} shards cannot be shared among {ranks.world} processes",
+                f"set shards to a multiple of {ranks.world}",
+            )
+        torch.manual_seed(config.seed)
+        digests = manifest_digests(config, data)
+        if not ranks.leads:
+            ranks.wait()
+        train, tune = (_films(config, data, split, cache) for split in ("train", "tune"))
+        if ranks.leads:
+            ranks.wait()
+        if len(train.table) < config.batch_size:
+            raise DatasetError(
+                data, f"{len(train.table)} films of train", f"a batch takes {config.batch_size}"
+            )
+        net = build(config.architecture)
+        started = start_from(net, config.start) if config.start else {}
+        net = net.to(memory_format=torch.channels_last).to(ranks.device)
+        return cls(
+            config=config, data=data, folder=folder, ranks=ranks, train=train, tune=tune,
+            digests=digests, net=net, started=started,
+        )  # fmt: skip
+
+    def run(self) -> Path:
+        """Train what is left of the epochs, and write weights and record."""
+        config, folder = self.config, self.folder
+        truth = targets(self.tune.table)[:, HEADS.index("Airspace")]
+        self._need_tuning_value(truth)
+        average = AveragedModel(
+            self.net, multi_avg_fn=partial(_average, config.ema_decay), use_buffers=True
+        )
+        optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        steps = len(self.train.table) // config.batch_size
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
+        )
+        state = (self.net, average, optimizer, schedule)
+        same = identity(config, self.digests)
+        first = folder.resume(same, *state)
+        if self.ranks.leads:
+            folder.cut_log(first)
+        self.ranks.wait()
+        parallel = self.ranks.wrap(self.net)
+        for epoch in range(first, config.epochs):
+            if self.ranks.tell(stops(folder.lines(), config.patience)):
+                break
+            begun = time.monotonic()
+            losses = []
+            for loss in self._epoch(epoch, steps, parallel, optimizer):
+                optimizer.step()
+                schedule.step()
+                average.update_parameters(self.net)
+                losses.append(loss)
+                self._progress(epoch, len(losses), steps, losses, begun)
+            loss = float(np.mean(self.ranks.gather(float(np.mean(losses)))))
+            if self.ranks.leads:
+                line = watch(average.module, self.tune, truth)
+                line = {
+                    "epoch": epoch + 1,
+                    "loss": loss,
+                    "seconds": round(time.monotonic() - begun, 1),
+                    **line,
+                }
+                if config.choose == "best" and best_epoch([*folder.lines(), line]) == epoch + 1:
+                    folder.save_weights(average.module, folder.best)
+                folder.add_line(line)
+                folder.save_state(epoch, same, *state)
+            self.ranks.wait()
+        return self._finish(average.module)
+
+    def _need_tuning_value(self, truth: NDArray[np.float32]) -> None:
+        choosing = self.config.choose == "best" or self.config.patience > 0
+        if choosing and within_view_auc(self.tune, np.zeros(len(truth)), truth) is None:
+            raise DatasetError(
+                self.data,
+                "no view of split tune has films with and without airspace findings",
+                'set choose = "last" and patience = 0, or use more films',
+            )
+
+    def _epoch(
+        self, epoch: int, steps: int, parallel: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Iterator[float]:
+        """Gradients of one batch after the other, ready for a step; yields the loss of each."""
+        config = self.config
+        wanted = torch.from_numpy(targets(self.train.table))
+        weights = _positive_weights(wanted, config.positive_weight)
+        seed = config.seed * 1000 + epoch
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        order = torch.randperm(len(self.train.table), generator=generator)
+        self.net.train()
         for step in range(steps):
             rows = order[step * config.batch_size : (step + 1) * config.batch_size]
-            block = torch.from_numpy(train.pixels[rows.numpy()].astype(np.float32))[:, None]
-            pixels = config.augmentation(block, size=config.sizes[epoch], generator=generator)
-            loss = _step(net, pixels, wanted[rows], config, generator)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(net)
-            losses.append(float(loss.detach()))
-            if not np.isfinite(losses[-1]):
-                message = f"{run}: the loss is {losses[-1]} at epoch {epoch}, step {step}"
-                raise FloatingPointError(message)
-            if sys.stderr.isatty() or step % 50 == 0:
-                done = (step + 1) / steps
-                left = (time.monotonic() - begun) * (1 - done) / done
-                print(  # noqa: T201
-                    f"epoch {epoch + 1}/{config.epochs} {done:4.0%} "
-                    f"loss {np.mean(losses[-50:]):.4f} left {left:.0f} s",
-                    file=sys.stderr,
-                )
-        logits = logits_of(average.module, tune)
-        line: dict[str, Any] = {
-            "epoch": epoch + 1,
-            "loss": float(np.mean(losses)),
-            "seconds": round(time.monotonic() - begun, 1),
-            "tune_within_view_auc": {
-                name: within_view_auc(tune, logits[:, HEADS.index(name)], truth)
-                for name in ("Airspace", "Consolidation", "Infiltration", "Any", "Effusion")
-            },
-        }
-        score = logits[:, [HEADS.index(name) for name in SCORE_HEADS]].mean(axis=1)
-        line["tune_within_view_auc"]["score"] = within_view_auc(tune, score, truth)
-        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        _checkpoint(run, epoch, net, average, optimizer, schedule)
-    weights = run / "weights.safetensors"
-    save_file({k: v.contiguous() for k, v in average.module.state_dict().items()}, weights)
-    record = {
-        "config": asdict(config),
-        "commit": _commit(),
-        "start": started,
-        "films": {"train": len(train.table), "tune": len(tune.table)},
-        "manifest_sha256": {
-            name: sha256((data / name).read_bytes()).hexdigest() for name in config.manifests
-        },
-        "weights_sha256": sha256(weights.read_bytes()).hexdigest(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
-        "curve": [json.loads(x) for x in (run / "log.jsonl").read_text().splitlines()],
-    }
-    (run / "record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return weights
+            total = 0.0
+            before = _buffers(self.net) if config.shards > 1 else []
+            after: list[list[Tensor]] = []
+            own = self._own(rows.chunk(config.shards))
+            for number, (index, part) in enumerate(own):
+                if config.shards > 1:
+                    _restore(self.net, before)
+                    part_seed = (seed * steps + step) * config.shards + index
+                    generator = torch.Generator().manual_seed(part_seed)
+                    torch.manual_seed(part_seed)
+                loss = self._loss(parallel, part, wanted, weights, epoch, generator) / len(own)
+                if not math.isfinite(value := float(loss.detach())):
+                    raise TrainingError(
+                        self.folder.path,
+                        f"the loss is {value} at epoch {epoch + 1}, step {step + 1}",
+                        "lower the learning rate or look at the films; state.pt is the last epoch",
+                    )
+                total += value
+                last = number == len(own) - 1
+                with nullcontext() if last else self.ranks.apart(parallel):
+                    loss.backward()  # type: ignore[no-untyped-call]
+                if config.shards > 1:
+                    after.append(_buffers(self.net))
+            if config.shards > 1:
+                _restore(self.net, [torch.stack(b).mean(0) if b[0].is_floating_point() else b[0]
+                                    for b in zip(*after, strict=True)])  # fmt: skip
+                self.ranks.average(self.net.buffers())
+            yield total
+
+    def _own(self, parts: tuple[Tensor, ...]) -> list[tuple[int, Tensor]]:
+        """Parts of a batch that this rank takes, by their number."""
+        share = len(parts) // self.ranks.world
+        begin = self.ranks.rank * share
+        return list(enumerate(parts))[begin : begin + share]
+
+    def _loss(  # noqa: PLR0913, PLR0917  # one part of one batch
+        self,
+        net: nn.Module,
+        rows: Tensor,
+        wanted: Tensor,
+        weights: Tensor | None,
+        epoch: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        config, device = self.config, self.ranks.device
+        block = torch.from_numpy(self.train.pixels[rows.numpy()].astype(np.float32))[:, None]
+        pixels = config.augmentation(block, size=config.sizes[epoch], generator=generator)
+        target = wanted[rows]
+        share, other = 1.0, torch.arange(len(rows))
+        if config.mixup > 0:
+            seed = int(torch.randint(2**31, (1,), generator=generator))
+            share = float(np.random.default_rng(seed).beta(config.mixup, config.mixup))
+            other = torch.randperm(len(pixels), generator=generator)
+            pixels = pixels * share + pixels[other] * (1 - share)
+        pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
+        bf16 = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+        with bf16:
+            logits = net(pixels).float()
+        weights = None if weights is None else weights.to(device)
+        loss = partial(_loss, logits, smoothing=config.label_smoothing, weights=weights)
+        if config.mixup > 0:
+            mixed = loss(target[other].to(device))
+            return share * loss(target.to(device)) + (1 - share) * mixed
+        return loss(target.to(device))
+
+    def _progress(
+        self, epoch: int, step: int, steps: int, losses: list[float], begun: float
+    ) -> None:
+        if not self.ranks.leads or not (sys.stderr.isatty() or step % 50 == 1):
+            return
+        pace = (time.monotonic() - begun) / step
+        left, after = pace * (steps - step), pace * steps * (self.config.epochs - epoch - 1)
+        print(  # noqa: T201
+            f"epoch {epoch + 1}/{self.config.epochs} {step / steps:4.0%} "
+            f"loss {np.mean(losses[-50:]):.4f} left {left:.0f} s, of the run {left + after:.0f} s",
+            file=sys.stderr,
+        )
+
+    def _finish(self, averaged: nn.Module) -> Path:
+        """Write the chosen weights and the record; every rank must hold the same parameters."""
+        config, folder = self.config, self.folder
+        digests = self.ranks.gather(parameters_sha256(averaged))
+        if len(set(digests)) > 1:
+            raise TrainingError(
+                folder.path, f"the ranks ended with {len(set(digests))} sets of parameters",
+                "report this as a defect",
+            )  # fmt: skip
+        if self.ranks.leads:
+            lines = folder.lines()
+            chosen = chosen_epoch(lines, config)
+            if config.choose == "best":
+                averaged.load_state_dict(load_file(folder.best))
+            folder.save_weights(averaged, folder.weights)
+            folder.write_record({
+                "config": asdict(config),
+                "commit": commit(),
+                "start": self.started,
+                "films": {"train": len(self.train.table), "tune": len(self.tune.table)},
+                "manifest_sha256": self.digests,
+                "cohorts": cohorts(config, self.data),
+                "weights_sha256": sha256(folder.weights.read_bytes()).hexdigest(),
+                "parameters_sha256": digests,
+                "versions": versions(),
+                "hardware": _hardware(self.ranks),
+                "chosen": chosen,
+                "curve": lines,
+            })  # fmt: skip
+        self.ranks.wait()
+        return folder.weights
 
 
-def _commit() -> str:
-    """Commit of the code that trains, `-dirty` where it was changed since; empty outside git."""
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    words = [
-        git,
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-    ]
-    found = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
-    return found.stdout.strip()
+def _loss(
+    logits: Tensor, target: Tensor, *, smoothing: float, weights: Tensor | None = None
+) -> Tensor:
+    known = ~torch.isnan(target)
+    wanted = torch.where(known, target, torch.zeros_like(target))
+    smooth = wanted * (1 - smoothing) + smoothing / 2
+    loss = functional.binary_cross_entropy_with_logits(
+        logits, smooth, reduction="none", pos_weight=weights
+    )
+    return (loss * known).sum() / known.sum()
+
+
+def _positive_weights(wanted: Tensor, limit: float) -> Tensor | None:
+    """Negatives over positives of each head, from 1 to `limit`; None where all weigh alike."""
+    if limit <= 1:
+        return None
+    positives = (wanted == 1).sum(dim=0).clamp(min=1)
+    return ((wanted == 0).sum(dim=0) / positives).clamp(min=1.0, max=limit)
+
+
+def _hardware(ranks: Ranks) -> str:
+    import os  # noqa: PLC0415
+    import platform  # noqa: PLC0415
+
+    where = (
+        f"{torch.cuda.get_device_name(ranks.device)}, bf16"
+        if ranks.device.type == "cuda"
+        else "CPU, fp32"
+    )
+    return f"{platform.machine()}, {os.cpu_count()} cores, {ranks.world} processes, {where}"
+
+
+def _buffers(net: nn.Module) -> list[Tensor]:
+    return [buffer.detach().clone() for buffer in net.buffers()]
+
+
+def _restore(net: nn.Module, saved: list[Tensor]) -> None:
+    with torch.no_grad():
+        for buffer, value in zip(net.buffers(), saved, strict=True):
+            buffer.copy_(value)
 
 
 def _average(
@@ -242,40 +347,3 @@ def _average(
             mean.lerp_(value, share)
         else:
             mean.copy_(value)
-
-
-def _step(
-    net: nn.Module,
-    pixels: Tensor,
-    wanted: Tensor,
-    config: TrainingConfig,
-    generator: torch.Generator,
-) -> Tensor:
-    if config.mixup > 0:
-        seed = int(torch.randint(2**31, (1,), generator=generator))
-        share = float(np.random.default_rng(seed).beta(config.mixup, config.mixup))
-        other = torch.randperm(len(pixels), generator=generator)
-        mixed = pixels * share + pixels[other] * (1 - share)
-        logits = net(mixed.contiguous(memory_format=torch.channels_last))
-        return share * _loss(logits, wanted, config.label_smoothing) + (1 - share) * _loss(
-            logits, wanted[other], config.label_smoothing
-        )
-    logits = net(pixels.contiguous(memory_format=torch.channels_last))
-    return _loss(logits, wanted, config.label_smoothing)
-
-
-def _checkpoint(run: Path, epoch: int, *parts: Any) -> None:  # noqa: ANN401
-    aside = run / "state.part"
-    torch.save({"epoch": epoch, "parts": [part.state_dict() for part in parts]}, aside)
-    aside.replace(run / "state.pt")
-
-
-def _resume(run: Path, *parts: Any) -> int:  # noqa: ANN401
-    path = run / "state.pt"
-    if not path.exists():
-        (run / "log.jsonl").unlink(missing_ok=True)
-        return 0
-    state = torch.load(path, weights_only=True)  # noqa: TID251  # our own, of this run folder
-    for part, saved in zip(parts, state["parts"], strict=True):
-        part.load_state_dict(saved)
-    return int(state["epoch"]) + 1

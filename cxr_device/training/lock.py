@@ -15,16 +15,31 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr_device import runtimes
 from cxr_device.network import HEADS, Ensemble, build
-from cxr_device.preprocessing import standardize
+from cxr_device.pixel_gate import CONTENTS, probabilities
+from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
 
-__all__ = ["SENSITIVITY_FLOOR", "endpoint", "lock", "operating_threshold", "platt"]
+__all__ = [
+    "FALSE_REFUSALS",
+    "SENSITIVITY_FLOOR",
+    "endpoint",
+    "gate_threshold",
+    "lock",
+    "lock_gate",
+    "operating_threshold",
+    "platt",
+    "within_label",
+    "write_locked",
+]
 
 SENSITIVITY_FLOOR: Final = 0.80
 """The operating point's sensitivity on `tune`, at least."""
+
+FALSE_REFUSALS: Final = 0.01
+"""Largest share of good `tune` films that the pixel gate's locked threshold may refuse."""
 
 ENDPOINT: Final = ("Pneumonia", "Consolidation", "Infiltration")
 """Mined findings that make a film positive for calibration and operating point; the readers'
@@ -91,14 +106,9 @@ def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) 
     infer = runtimes.on_cpu(graph)
     tune = read_manifests([data / name for name in records[0]["config"]["manifests"]])
     tune = tune[(tune["split"] == "tune")].reset_index(drop=True)
-    pixels = squares(tune, size=records[0]["config"]["sizes"][-1], cache=cache)
+    pixels = squares(tune, size=INPUT_SIZE, cache=cache)
     score = _scores(infer, pixels)
-    label = tomlkit.parse((package / "release.toml").read_text(encoding="utf-8"))
-    inside = (
-        tune["view"].isin(_VIEWS)
-        & (tune["age"] >= label["label"]["min_age_years"])
-        & (tune["age"] <= label["label"]["max_age_years"])
-    ).to_numpy()
+    inside = within_label(tune, package)
     tuned = _tune(score[inside], endpoint(tune)[inside])
     _write_release(package, records, tuned)
     (package / "weights/training_record.json").write_text(
@@ -106,6 +116,71 @@ def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) 
         encoding="utf-8",
     )
     return tuned
+
+
+def within_label(films: pd.DataFrame, package: Path) -> NDArray[np.bool_]:
+    """Which films are frontal ones of an age that the package's label accepts; shape (n,)."""
+    label = tomlkit.parse((package / "release.toml").read_text(encoding="utf-8"))["label"]
+    inside: NDArray[np.bool_] = (
+        films["view"].isin(_VIEWS)
+        & (films["age"] >= label["min_age_years"])
+        & (films["age"] <= label["max_age_years"])
+    ).to_numpy()
+    return inside
+
+
+def gate_threshold(upright: NDArray[np.float64], *, refused: float = FALSE_REFUSALS) -> float:
+    """Highest threshold that refuses at most the share `refused` of good films.
+
+    A tie is let through, so the threshold equals a film's probability.
+    """
+    return float(np.sort(upright)[int(np.floor(refused * len(upright)))])
+
+
+def lock_gate(run: Path, *, data: Path, cache: Path, package: Path = PACKAGE) -> float:
+    """Lock a run of the gate into the package: graph, record, and its part of release.toml.
+
+    Returns the threshold, which `tune` films inside the label decide; the rest of release.toml
+    stays as it is.
+
+    Raises
+    ------
+    ValueError
+        The graph is not what the record describes.
+    """
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    blob = (run / "gate.onnx").read_bytes()
+    if sha256(blob).hexdigest() != record["graph_sha256"]:
+        message = f"{run}: gate.onnx is not what record.json describes"
+        raise ValueError(message)
+    graph = package / "weights/gate.onnx"
+    graph.write_bytes(blob)
+    films = read_manifests([data / name for name in record["config"]["manifests"]])
+    films = films[films["split"] == "tune"].reset_index(drop=True)
+    pixels = squares(films, size=INPUT_SIZE, cache=cache)[within_label(films, package)]
+    upright = _upright(runtimes.on_cpu(graph), pixels)
+    threshold = gate_threshold(upright)
+    path = package / "release.toml"
+    table = tomlkit.parse(path.read_text(encoding="utf-8"))
+    table["pixel_gate"] = {
+        "graph": "weights/gate.onnx",
+        "graph_sha256": record["graph_sha256"],
+        "contents": [str(content) for content in CONTENTS],
+        "threshold": threshold,
+        "rule": f"On tuning films of the label: at most {FALSE_REFUSALS:.0%} refused",
+        "tune_films": len(upright),
+    }
+    write_locked(path, tomlkit.dumps(table))
+    (package / "weights/gate_record.json").write_text(
+        json.dumps(record, indent=1) + "\n", encoding="utf-8"
+    )
+    return threshold
+
+
+def _upright(infer: runtimes.Infer, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Gate's probability of an upright frontal chest by film."""
+    inputs = (standardize(film.astype(np.float32))[np.newaxis, np.newaxis] for film in pixels)
+    return np.array([probabilities(infer(film)[0])[0] for film in inputs])
 
 
 def _plain(tuned: Tuned) -> dict[str, Any]:
@@ -154,12 +229,12 @@ def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -
     training = table["training"]
     training["films"] = records[0]["films"]["train"]
     training["tune_films"], training["tune_positives"] = tuned.films, tuned.positives
-    _write_locked(path, tomlkit.dumps(table))
+    write_locked(path, tomlkit.dumps(table))
     table["self_test"]["score"] = _known_score(package)
-    _write_locked(path, tomlkit.dumps(table))
+    write_locked(path, tomlkit.dumps(table))
 
 
-def _write_locked(path: Path, text: str) -> None:
+def write_locked(path: Path, text: str) -> None:
     """Write release.toml, and its digest beside it."""
     path.write_text(text, encoding="utf-8")
     digest = sha256(text.encode("utf-8")).hexdigest()

@@ -19,7 +19,7 @@ from cxr_device.device import Device
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.result import Analyzed
 
-__all__ = ["Scored", "score_manifest", "write_cases"]
+__all__ = ["Scored", "score_film", "score_manifest", "write_cases"]
 
 _AGE_BANDS: Final = ((22, 40), (40, 60), (60, 75), (75, 121))
 """Years, from and below; the subgroups of the study."""
@@ -78,7 +78,7 @@ def score_manifest(
         films = _within_label(films, device, left_out)
     for name in films["file"]:
         path = manifest.parent / "images" / str(name)
-        found = _score(path if path.exists() else manifest.parent / str(name), device)
+        found = score_film(path if path.exists() else manifest.parent / str(name), device)
         scores.append(found if isinstance(found, float) else np.nan)
         guards.append("exercised" if path.suffix == ".dcm" else "not exercised: no DICOM header")
         if isinstance(found, str):
@@ -98,7 +98,7 @@ def _within_label(films: pd.DataFrame, device: Device, left_out: list[str]) -> p
     return films[adult & frontal].reset_index(drop=True)
 
 
-def _score(path: Path, device: Device) -> float | str:
+def score_film(path: Path, device: Device) -> float | str:
     """Probability of one film, or why there is none."""
     if path.suffix.lower() == ".dcm":
         result = device.read(path)

@@ -259,7 +259,13 @@ def package(tmp_path: Path) -> Path:
 
 @verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 @pytest.mark.parametrize(
-    "name", ["weights/network.safetensors", "weights/network.onnx", "preprocessing.py"]
+    "name",
+    [
+        "weights/network.safetensors",
+        "weights/network.onnx",
+        "weights/gate.onnx",
+        "preprocessing.py",
+    ],
 )
 def test_a_changed_byte_stops_the_device(name: str, package: Path) -> None:
     Release.load(package)

@@ -39,7 +39,7 @@ def research() -> Device:
     return Device.load(profile="research")
 
 
-@verifies("SRS-235", level="integration")
+@verifies("SRS-235@174ea457", level="integration")
 @pytest.mark.parametrize("opacity", [True, False])
 def test_the_cells_add_up_to_the_score(opacity: bool, research: Device) -> None:  # noqa: FBT001
     result = research.read(to_bytes(dx(pixels(opacity=opacity))))
@@ -51,7 +51,7 @@ def test_the_cells_add_up_to_the_score(opacity: bool, research: Device) -> None:
     assert found.cells.sum() + found.offset == pytest.approx(research.score(result.film), abs=1e-4)
 
 
-@verifies("SRS-235", level="integration")
+@verifies("SRS-235@174ea457", level="integration")
 def test_the_cells_add_up_on_the_sample_films(shared_data: Path, research: Device) -> None:
     for path in sorted((shared_data / "dicom").glob("test[123].dcm")):
         result = research.read(path)
@@ -62,7 +62,7 @@ def test_the_cells_add_up_on_the_sample_films(shared_data: Path, research: Devic
         assert found.cells.sum() + found.offset == pytest.approx(score, abs=1e-4)
 
 
-@verifies("SRS-235", level="integration")
+@verifies("SRS-235@174ea457", level="integration")
 @pytest.mark.parametrize("bottom", [False, True])
 @pytest.mark.parametrize("right", [False, True])
 def test_a_changed_corner_changes_the_nearer_cells_more(
@@ -84,13 +84,13 @@ def test_a_changed_corner_changes_the_nearer_cells_more(
     assert (columns[3:].sum() > columns[:4].sum()) == right
 
 
-@verifies("SRS-235", "SRS-178", "RC-178", level="integration")
+@verifies("SRS-235@174ea457", "SRS-178@5aa37ec3", "RC-178@72e47793", level="integration")
 def test_the_graph_of_the_score_gives_logits_alone(release: Release) -> None:
     session = onnxruntime.InferenceSession(release.graph, providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == ["logits"]
 
 
-@verifies("SRS-235", level="integration")
+@verifies("SRS-235@174ea457", level="integration")
 def test_a_graph_of_another_form_is_refused(release: Release, tmp_path: Path) -> None:
     graph = tmp_path / "network.onnx"
     graph.write_bytes(release.graph.read_bytes().replace(b'"\x04Gemm', b'"\x04Gemn'))
@@ -99,7 +99,7 @@ def test_a_graph_of_another_form_is_refused(release: Release, tmp_path: Path) ->
         of(replace(release, graph=graph))
 
 
-@verifies("SRS-235", level="integration")
+@verifies("SRS-235@174ea457", level="integration")
 @pytest.mark.parametrize("architecture", ["efficientnet_lite0", "densenet121"])
 def test_a_freshly_exported_network_is_taken_apart(
     architecture: str, release: Release, tmp_path: Path
@@ -123,7 +123,7 @@ def test_a_freshly_exported_network_is_taken_apart(
     assert found.cells.sum() + found.offset == pytest.approx(float(score), abs=1e-4)
 
 
-@verifies("SRS-236", "SRS-178", "RC-178", level="system")
+@verifies("SRS-236@b66621e7", "SRS-178@5aa37ec3", "RC-178@72e47793", level="system")
 def test_no_map_is_in_a_triage_output(device: Device, research: Device, tmp_path: Path) -> None:
     data = to_bytes(dx())
     triage, other = device.read(data), research.read(data)
@@ -136,7 +136,9 @@ def test_no_map_is_in_a_triage_output(device: Device, research: Device, tmp_path
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@verifies("SRS-236", "RC-178", "SRS-155", "RC-155", level="system")
+@verifies(
+    "SRS-236@b66621e7", "RC-178@72e47793", "SRS-155@5e9e6fbd", "RC-155@66076a19", level="system"
+)
 def test_the_research_report_shows_the_map_and_says_what_it_is(
     research: Device, tmp_path: Path
 ) -> None:
@@ -154,7 +156,7 @@ def test_the_research_report_shows_the_map_and_says_what_it_is(
     assert "cells" not in json.dumps(entry)
 
 
-@verifies("SRS-236", level="integration")
+@verifies("SRS-236@b66621e7", level="integration")
 def test_the_score_is_the_same_under_both_profiles(device: Device, research: Device) -> None:
     data = to_bytes(dx())
     one, two = device.read(data), research.read(data)

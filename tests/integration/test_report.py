@@ -41,7 +41,7 @@ def with_curve(folder: Path) -> Path:
     return path
 
 
-@verifies("SRS-232", level="integration")
+@verifies("SRS-232@939386d8", level="integration")
 def test_the_operating_point_lies_on_the_card_s_curve(tmp_path: Path) -> None:
     drawn = roc_figure(with_curve(tmp_path))
     # The unit square: left 34, top 8, side 200 units.
@@ -53,7 +53,7 @@ def test_the_operating_point_lies_on_the_card_s_curve(tmp_path: Path) -> None:
     assert "three &lt;findings&gt;" in drawn
 
 
-@verifies("SRS-232", level="integration")
+@verifies("SRS-232@939386d8", level="integration")
 def test_the_card_of_this_release_gives_the_point(device: Device) -> None:
     point = json.loads(CARD.read_text(encoding="utf-8"))["operating_point"]
     x = 34 + 200 * (1 - point["specificity"]["estimate"])
@@ -64,7 +64,7 @@ def test_the_card_of_this_release_gives_the_point(device: Device) -> None:
     assert "<circle" not in refused
 
 
-@verifies("SRS-232", level="integration")
+@verifies("SRS-232@939386d8", level="integration")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -79,7 +79,7 @@ def test_a_damaged_card_holds_no_report_back(damage: bytes, tmp_path: Path) -> N
     assert roc_figure(path) == ""
 
 
-@verifies("SRS-230", "RC-230", level="integration")
+@verifies("SRS-230@3505fbb4", "RC-230@3a7d10b8", level="integration")
 def test_the_page_names_its_one_script_by_digest(device: Device) -> None:
     result = device.read(to_bytes(dx()))
     page = report(result, device.release, picture=device.picture(result))
@@ -90,7 +90,7 @@ def test_the_page_names_its_one_script_by_digest(device: Device) -> None:
     assert page.count("<script") == 1
 
 
-@verifies("SRS-178", "RC-178", level="integration")
+@verifies("SRS-178@5aa37ec3", "RC-178@72e47793", level="integration")
 def test_the_triage_page_shows_the_display_copy_and_nothing_over_it(device: Device) -> None:
     result = device.read(to_bytes(dx()))
     picture = device.picture(result)
@@ -108,7 +108,7 @@ def test_the_triage_page_shows_the_display_copy_and_nothing_over_it(device: Devi
     assert np.abs(shown - picture).mean() < 2
 
 
-@verifies("SRS-234", "RC-234", level="integration")
+@verifies("SRS-234@d5f006d9", "RC-234@945cce00", level="integration")
 def test_the_index_has_a_card_for_every_answer(device: Device, tmp_path: Path) -> None:
     data = to_bytes(dx()).replace(b"CS\x06\x00CHEST ", b"CS\x06\x00<B>XY ")
     entries = [record(device.read(d)) for d in (to_bytes(dx()), data, b"no film")]

@@ -71,7 +71,7 @@ def probed(browser: str, page: Path, tmp_path: Path, script: str) -> list[str]:
     return [str(value) for value in json.loads(title[1])]
 
 
-@verifies("SRS-230", "RC-230", level="system")
+@verifies("SRS-230@3505fbb4", "RC-230@3a7d10b8", level="system")
 def test_without_scripts_the_page_shows_film_and_answer(
     browser: str, run: Path, tmp_path: Path
 ) -> None:
@@ -99,7 +99,7 @@ def test_without_scripts_the_page_shows_film_and_answer(
     assert all(check["code"] in words for check in entry["checks"])
 
 
-@verifies("SRS-230", "RC-230", level="system")
+@verifies("SRS-230@3505fbb4", "RC-230@3a7d10b8", level="system")
 def test_a_script_put_into_the_page_does_not_run(browser: str, run: Path, tmp_path: Path) -> None:
     text = of(run, "1_film").read_text(encoding="utf-8")
     planted = "<script>document.title='planted'</script>"
@@ -109,7 +109,7 @@ def test_a_script_put_into_the_page_does_not_run(browser: str, run: Path, tmp_pa
     assert re.search(r'<form class="tools"(?! hidden)', dom)  # the page's own script did
 
 
-@verifies("SRS-231", level="system")
+@verifies("SRS-231@56e224fa", level="system")
 def test_width_level_and_inversion_map_the_greys(browser: str, run: Path, tmp_path: Path) -> None:
     script = """(() => {
       const say = [], e = tools.elements, f = document.querySelector('#window *').children[0];
@@ -126,7 +126,7 @@ def test_width_level_and_inversion_map_the_greys(browser: str, run: Path, tmp_pa
     assert "#window" in found[6]
 
 
-@verifies("SRS-233", level="system")
+@verifies("SRS-233@41d15859", level="system")
 @pytest.mark.parametrize("name", ["1_film", "3_lateral", "4_text"])
 def test_a_report_prints_on_one_page(browser: str, run: Path, tmp_path: Path, name: str) -> None:
     counter = shutil.which("pdfinfo")
@@ -141,7 +141,7 @@ def test_a_report_prints_on_one_page(browser: str, run: Path, tmp_path: Path, na
     assert re.search(r"^Page size: +59\d\.?\d* x 84\d", told, re.MULTILINE), told
 
 
-@verifies("SRS-233", level="system")
+@verifies("SRS-233@41d15859", level="system")
 @pytest.mark.parametrize(("scheme", "low", "high"), [("1", 240, 255), ("0", 0, 40)])
 def test_the_page_follows_light_and_dark(  # noqa: PLR0913, PLR0917
     browser: str, run: Path, tmp_path: Path, scheme: str, low: int, high: int
@@ -156,7 +156,7 @@ def test_the_page_follows_light_and_dark(  # noqa: PLR0913, PLR0917
         assert low <= corner.min() <= corner.max() <= high
 
 
-@verifies("SRS-234", "RC-234", level="system")
+@verifies("SRS-234@d5f006d9", "RC-234@945cce00", level="system")
 def test_the_index_lists_every_film_and_filters(browser: str, run: Path, tmp_path: Path) -> None:
     script = """(() => {
       const shown = () => [...document.querySelectorAll('ol li')]
@@ -178,7 +178,7 @@ def test_the_index_lists_every_film_and_filters(browser: str, run: Path, tmp_pat
     assert "Planted" not in text
 
 
-@verifies("SRS-234", "RC-234", level="system")
+@verifies("SRS-234@d5f006d9", "RC-234@945cce00", level="system")
 def test_one_file_gives_no_index(tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(to_bytes(dx()))
     done = CliRunner().invoke(
@@ -188,7 +188,7 @@ def test_one_file_gives_no_index(tmp_path: Path) -> None:
     assert not (tmp_path / "out/index.html").exists()
 
 
-@verifies("SRS-234", "SRS-150", level="system")
+@verifies("SRS-234@d5f006d9", "SRS-150@17d39870", level="system")
 def test_an_index_that_cannot_be_written_is_exit_6(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/film.dcm").write_bytes(to_bytes(dx()))

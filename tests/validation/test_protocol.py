@@ -13,6 +13,7 @@ import pytest
 import validation
 from validation.errors import ProtocolError
 from validation.protocol import append_look, check_unchanged, consequence, load_protocol, read_looks
+from verification import verifies
 
 PROTOCOL = Path(validation.__file__).parent / "protocol.toml"
 LOOK: dict[str, Any] = {
@@ -107,7 +108,9 @@ def wide_reads(path: Path, votes: Any, names: list[str]) -> Path:
     return path
 
 
-def test_the_study_runs_in_one_command(validate: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.fixture
+def rehearsal(tmp_path: Path) -> tuple[object, ...]:
+    """Return the arguments of a study on a made-up cohort of 200 films, 150 of them read."""
     rng = np.random.default_rng(7)
     n = 200
     truth = rng.random(n) < 0.35
@@ -126,12 +129,22 @@ def test_the_study_runs_in_one_command(validate: Callable[..., Any], tmp_path: P
     ).to_parquet(cases)
     reads = wide_reads(tmp_path / "reads.csv", votes, names[:150])
     ledger, out = tmp_path / "looks.jsonl", tmp_path / "study"
-    arguments = (
+    arguments: tuple[object, ...] = (
         "study", cases, reads, "--threshold", 0.5, "--weights", "c" * 64, "--protocol", PROTOCOL,
-        "--ledger", ledger, "--by", "A. Statistician", "--purpose", "rehearsal", "--out", out,
-        "--on", "2026-01-02",
+        "--ledger", ledger, "--out", out,
     )  # fmt: skip
-    result = validate(*arguments)
+    return arguments
+
+
+LOOKING = ("--by", "A. Statistician", "--purpose", "rehearsal", "--on", "2026-01-02")
+
+
+@verifies("SRS-210@1f5e482c", level="integration")
+def test_the_study_runs_in_one_command(
+    validate: Callable[..., Any], rehearsal: tuple[object, ...], tmp_path: Path
+) -> None:
+    ledger, out, results = tmp_path / "looks.jsonl", tmp_path / "study", tmp_path / "results"
+    result = validate(*rehearsal, *LOOKING, "--committed", results)
     assert result.exit_code == 0, result.output
     parts = {p.name for p in out.iterdir()}
     assert parts == {
@@ -140,7 +153,10 @@ def test_the_study_runs_in_one_command(validate: Callable[..., Any], tmp_path: P
         "readers_panels",
         "readers_leave_one_out",
         "readers_majority",
+        "shortcuts_mined_label",
+        "shortcuts_reader_majority",
         "summary",
+        "tables",
     }
     found = json.loads((out / "summary" / "results.json").read_text("utf-8"))
     assert found["looks"] == 1
@@ -149,6 +165,56 @@ def test_the_study_runs_in_one_command(validate: Callable[..., Any], tmp_path: P
     assert found["hypotheses"][0]["rejected"] is True
     assert found["reader_majority"]["n"] == 150
     assert len(read_looks(ledger)) == 1
+    written = {p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file()}
+    assert {
+        "standalone_test.json",
+        "subgroups.json",
+        "prevalence.json",
+        "shortcuts.json",
+        "sample_size.json",
+        "figures/reader_majority_histogram.svg",
+    } <= written
+    shown = {n: json.loads((results / f"{n}.json").read_text("utf-8")) for n in TABLES}
+    assert {row["stratum"] for row in shown["subgroups"]["subgroups"]} == {"AP", "PA", "F", "M"}
+    assert {shown[n]["input_sha256"] for n in ("subgroups", "prevalence", "shortcuts")} == {
+        read_looks(ledger)[0].cases_sha256
+    }
+    assert [row["prevalence"] for row in shown["prevalence"]["rows"]][:3] == [0.01, 0.05, 0.15]
+    assert shown["shortcuts"]["reader_majority"]["n"] == 150
+    assert {c["bound"] for c in found["criteria"]["public"]} == {0.70, -0.05}
+
+
+TABLES = ("subgroups", "prevalence", "shortcuts", "sample_size")
+
+
+@verifies("SRS-211@0291ffdc", level="integration")
+def test_computing_again_from_the_last_look_adds_no_line(
+    validate: Callable[..., Any], rehearsal: tuple[object, ...], tmp_path: Path
+) -> None:
+    ledger, first, again = tmp_path / "looks.jsonl", tmp_path / "first", tmp_path / "again"
+    assert validate(*rehearsal, "--again").exit_code == 2  # no look yet
+    assert not ledger.exists()
+    assert validate(*rehearsal, *LOOKING, "--committed", first).exit_code == 0
+    before = ledger.read_bytes()
+    result = validate(*rehearsal, "--again", "--committed", again)
+    assert result.exit_code == 0, result.output
+    assert ledger.read_bytes() == before
+    names = {p.relative_to(first) for p in first.rglob("*") if p.is_file()}
+    assert all((first / n).read_bytes() == (again / n).read_bytes() for n in names)
+    other = ["d" * 64 if a == "c" * 64 else a for a in rehearsal]
+    result = validate(*other, "--again", "--committed", tmp_path / "other")
+    assert result.exit_code == 2
+    assert "weights dddd" in result.output
+    assert not (tmp_path / "other").exists()
+    assert ledger.read_bytes() == before
+
+
+def test_a_look_without_a_name_is_refused(
+    validate: Callable[..., Any], rehearsal: tuple[object, ...]
+) -> None:
+    result = validate(*rehearsal, "--by", "x")
+    assert result.exit_code == 2
+    assert "--purpose" in result.output
 
 
 def test_a_bad_table_is_no_look(validate: Callable[..., Any], tmp_path: Path) -> None:

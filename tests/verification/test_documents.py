@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from verification import clauses, items, pipeline, verifies
 from verification.metric import MetricError, criterion, resolve
 from verification.repository import Repository
-from verification.submission import attachments
+from verification.submission import attachments, for_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +60,7 @@ def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
 def test_the_performance_chapter_takes_subgroups_and_numbers_from_results() -> None:
     chapter = (ROOT / "docs" / "submission" / "performance.rst").read_text("utf-8")
     assert "metric-table:: validation/results/subgroups.json#/subgroups" in chapter
-    assert "a printed limitation" in " ".join(chapter.split())
+    assert ".. limitations:: validation/results/subgroups.json" in chapter
     prose = re.sub(r"`[^`]*`|^\.\. .*$|:\w[\w-]*:.*$", "", chapter, flags=re.MULTILINE)
     assert re.findall(r"\b0\.\d{2,}", prose) == [], "a performance number is typed by hand"
 
@@ -134,37 +136,145 @@ def test_a_criterion_without_number_is_refused() -> None:
             criterion(wrong)
 
 
-@pytest.mark.system
-def test_a_missing_number_stops_the_build(tmp_path: Path) -> None:
-    pytest.importorskip("sphinx")
-    import subprocess  # noqa: PLC0415  # used here alone
-    import sys  # noqa: PLC0415
+class Builds:
+    """A folder of documents beside some results, built by Sphinx in a process of its own."""
 
-    (tmp_path / "r.json").write_text('{"auc": {"estimate": 0.9, "lower": 0.8, "upper": 0.95}}')
-    (tmp_path / "conf.py").write_text(
-        'extensions = ["sphinx.ext.graphviz", "verification.documents"]'
-    )
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write("conf.py", f"extensions = {EXTENSIONS}\ncxr_drawings = {DRAWINGS}\n")
 
-    def build(page: str) -> "subprocess.CompletedProcess[str]":
-        (tmp_path / "index.rst").write_text(f"T\n=\n\n{page}\n")
-        command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "text", ".", "out"]
+    def write(self, name: str, content: object) -> None:
+        """Write a text, or an object as JSON."""
+        text = content if isinstance(content, str) else json.dumps(content)
+        (self.folder / name).write_text(text, "utf-8")
+
+    def __call__(self, page: str, form: str = "text") -> "subprocess.CompletedProcess[str]":
+        """Build one page."""
+        self.write("index.rst", f"T\n=\n\n{page}\n")
+        command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", form, ".", "out"]
         environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
         return subprocess.run(  # noqa: S603  # fixed command
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+            command, cwd=self.folder, capture_output=True, text=True, check=False, env=environment
         )
 
-    good = build(
-        "AUC :metric:`r.json#/auc/estimate .2f`.\n\n.. metric:: r.json#/auc\n   :label: AUC"
+    def shown(self, name: str = "index.txt") -> str:
+        """Read what was built."""
+        return (self.folder / "out" / name).read_text("utf-8")
+
+
+EXTENSIONS = ["sphinx.ext.graphviz", "verification.documents"]
+DRAWINGS = {"training-loss": "validation.training_curves:loss"}
+
+
+@pytest.fixture
+def builds(tmp_path: Path) -> Builds:
+    pytest.importorskip("sphinx")
+    return Builds(tmp_path)
+
+
+@pytest.mark.system
+def test_a_missing_number_stops_the_build(builds: Builds) -> None:
+    builds.write("r.json", {"auc": {"estimate": 0.9, "lower": 0.8, "upper": 0.95}})
+    builds.write("p.toml", "[criteria]\nauc = 0.8\n")
+    good = builds(
+        "AUC :metric:`r.json#/auc/estimate .2f`, bound :metric:`p.toml#/criteria/auc .2f`.\n\n"
+        ".. metric:: r.json#/auc\n   :label: AUC"
     )
     assert good.returncode == 0, good.stderr
-    shown = (tmp_path / "out" / "index.txt").read_text("utf-8")
-    assert "AUC 0.90" in shown
-    assert "0.900 [0.800, 0.950]" in shown
-    assert build(":metric:`r.json#/auc/n`").returncode != 0
-    assert build(".. metric:: r.json#/sensitivity").returncode != 0
-    assert build(".. placeholder:: readers").returncode != 0
-    absent = build(".. results:: none.json\n\n   .. metric:: none.json#/auc")
+    assert "AUC 0.90, bound 0.80" in builds.shown()
+    assert "0.900 [0.800, 0.950]" in builds.shown()
+    assert builds(":metric:`r.json#/auc/n`").returncode != 0
+    assert builds(":metric:`p.toml#/criteria/none`").returncode != 0
+    assert builds(".. metric:: r.json#/sensitivity").returncode != 0
+    assert builds(".. placeholder:: readers").returncode != 0
+    absent = builds(".. results:: none.json\n\n   .. metric:: none.json#/auc")
     assert absent.returncode == 0, absent.stderr
-    assert "none.json is not in the repository" in (tmp_path / "out" / "index.txt").read_text(
-        "utf-8"
-    )
+    assert "none.json is not in the repository" in builds.shown()
+
+
+@pytest.mark.system
+def test_a_table_of_rows_shows_intervals_and_their_methods(builds: Builds) -> None:
+    rows = [
+        {"kind": "a", "share": 0.05, "ppv": {"estimate": 0.1, "lower": None, "upper": 0.2,
+         "n": 1200, "method": "exact", "reason": "one-sided"}},
+        {"kind": "b", "share": 0.15, "ppv": {"estimate": None, "reason": "no film"}},
+    ]  # fmt: skip
+    builds.write("r.json", {"rows": rows})
+    table = ".. metric-table:: r.json#/rows\n   :columns: share ppv\n   :headings: Share, PPV\n"
+    good = builds(table + "   :formats: .0% .2f\n   :where: kind=a", "html")
+    assert good.returncode == 0, good.stderr
+    page = builds.shown("index.html")
+    assert ">5 %<" in page
+    assert ">0.10 [\u2013, 0.20]<" in page
+    assert "Methods: exact" in page
+    assert "15 %" not in page
+    assert "a heading and a format for each column" in builds(table + "   :formats: .0%").stderr
+    assert "holds no npv" in builds(table.replace("ppv", "npv")).stderr
+
+
+def subgroups(*limited: str, floor: float = 0.65) -> dict[str, object]:
+    """Return a subgroup table: AP has a lower bound of 0.70, PA of 0.65, LL has none."""
+    bounds = {"AP": 0.7, "PA": 0.65, "LL": None}
+    return {
+        "floor": floor,
+        "measures": ["sensitivity"],
+        "subgroups": [
+            {"reference": "readers", "column": "view", "stratum": s, "sensitivity": {"lower": b}}
+            for s, b in bounds.items()
+        ],
+        "limitations": [
+            {"reference": "readers", "column": "view", "stratum": s, "measure": "sensitivity",
+             "lower": bounds[s], "reason": f"because {s}"}
+            for s in limited
+        ],
+    }  # fmt: skip
+
+
+@verifies("SRS-213@60bc41c5", "RC-203@a9bc1b37", level="integration")
+@pytest.mark.system
+def test_a_failing_bound_without_its_limitation_stops_the_build(builds: Builds) -> None:
+    """A bound at the floor does not exceed it; one that is absent says nothing."""
+    page = ".. limitations:: s.json"
+    builds.write("s.json", subgroups("PA", "LL"))
+    good = builds(page, "html")
+    assert good.returncode == 0, good.stderr
+    assert "because PA" in builds.shown("index.html")
+    assert "because LL" in builds.shown("index.html")
+    for wrong in (("PA",), ("LL",), ("PA", "LL", "AP")):
+        builds.write("s.json", subgroups(*wrong))
+        failed = builds(page)
+        assert failed.returncode != 0
+        assert "and its limitations differ at readers, view" in failed.stderr
+    builds.write("s.json", subgroups("PA", "LL") | {"floor": None})
+    assert builds(page).returncode != 0
+
+
+@verifies("SRS-212@efa9ce50", level="integration")
+@pytest.mark.system
+def test_a_figure_is_drawn_from_its_record_or_stops_the_build(builds: Builds) -> None:
+    curve = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.4}]
+    record = {"members": [{"config": {"seed": 1}, "curve": curve}]}
+    builds.write("t.json", record)
+    builds.write("roc.svg", "<svg>roc</svg>")
+    page = ".. drawing:: t.json\n   :by: training-loss\n\n.. drawing:: roc.svg\n   :title: ROC"
+    good = builds(page, "html")
+    assert good.returncode == 0, good.stderr
+    assert builds.shown("index.html").count("<circle") == 2
+    assert "<svg>roc</svg>" in builds.shown("index.html")
+    del curve[1]["loss"]
+    builds.write("t.json", record)
+    assert "member 1" in builds(page, "html").stderr
+    assert "no figure pr.svg" in builds(".. drawing:: pr.svg", "html").stderr
+    assert "no drawing other" in builds(".. drawing:: t.json\n   :by: other", "html").stderr
+
+
+def test_a_figure_is_printed_in_its_light_palette() -> None:
+    from validation.figures import Chart  # noqa: PLC0415  # the drawer of the committed figures
+
+    drawing = Chart(title="T", x_label="x", y_label="y").line([0.0, 1.0], [0.0, 1.0]).svg()
+    assert "var(--a)" in drawing
+    paper = for_paper(drawing)
+    assert "var(" not in paper
+    assert "@media" not in paper
+    assert 'stroke="#1f6feb"' in paper
+    assert paper.endswith("</svg>\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verification import items
-from verification.injection import INJECTIONS, lower_bound
+from verification.injection import EXPERIMENTS, INJECTIONS, lower_bound
 from verification.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,17 @@ def test_each_injection_belongs_to_the_control_of_its_code() -> None:
     for name, (code, _) in INJECTIONS.items():
         assert found[name].get("code") == code
         assert found[name].get("effectiveness").endswith(f"#/{name}")
+
+
+def test_every_control_that_names_a_measured_rate_has_an_experiment() -> None:
+    pytest.importorskip("sphinx_needs")
+    measured = {
+        item.id
+        for item in items.load(Repository(ROOT)).of("control")
+        if item.judged and item.get("effectiveness").startswith("risk/results/controls.json#/")
+    }
+    assert measured == {*INJECTIONS, *EXPERIMENTS}
+    assert not set(INJECTIONS) & set(EXPERIMENTS)
 
 
 def test_committed_rates_count_what_they_tried() -> None:

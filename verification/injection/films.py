@@ -1,68 +1,38 @@
-"""Injection: how often a risk control answers when its hazard is really there.
+"""Films with one hazard each: how a film of the intended use is altered for each guard's code.
 
-For each guard N films of the intended use are altered at random within the hazard that the guard
-controls; the command `cxr-device check` is run on them as its user runs it. Detected means: the
-guard's code stands in the record with a rejection (a warning for codes that warn), and the record
-holds no finding. The same films unaltered must pass.
+Each injection takes a film and draws its alteration at random within the hazard of one control.
 """
 
 import io
-import json
 import math
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pydicom
 from numpy.random import Generator
 from pydicom import Dataset
-from pydicom.uid import generate_uid
 
-__all__ = ["INJECTIONS", "lower_bound", "main"]
+__all__ = ["INJECTIONS", "Injection", "part10", "word"]
 
 Injection = Callable[[Dataset, Generator], Dataset | bytes]
 
-_FILMS: Final = 100
-"""Altered films for each control."""
-
-_PROGRAM: Final = "from cxr_device.cli import main; main()"
-_WARNS: Final = frozenset({"PIXEL_SPACING", "IDENTITY"})
 _TEXT: Final = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"))
 
 
-def lower_bound(detected: int, tried: int, level: float = 0.95) -> float:
-    """Lower Clopper-Pearson bound of a detection rate, one-sided where all were detected."""
-    if detected == 0:
-        return 0.0
-    tail = (1 - level) if detected == tried else (1 - level) / 2
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = sum(
-            math.comb(tried, k) * middle**k * (1 - middle) ** (tried - k)
-            for k in range(detected, tried + 1)
-        )
-        low, high = (middle, high) if above < tail else (low, middle)
-    return low
-
-
-def _bytes(film: Dataset) -> bytes:
+def part10(film: Dataset) -> bytes:
     """Write a film as a Part 10 file."""
     out = io.BytesIO()
     film.save_as(out, enforce_file_format=True)
     return out.getvalue()
 
 
-def _word(rng: Generator, *, avoid: frozenset[str] = frozenset()) -> str:
+def word(rng: Generator, *, avoid: frozenset[str] = frozenset()) -> str:
     """Draw a code string of 1 to 16 characters that is none of those to avoid."""
     while True:
-        word = "".join(rng.choice(_TEXT, size=int(rng.integers(1, 17))))
-        if word not in avoid:
-            return word
+        drawn = "".join(rng.choice(_TEXT, size=int(rng.integers(1, 17))))
+        if drawn not in avoid:
+            return drawn
 
 
 def _setting(name: str, draw: Callable[[Generator], Any]) -> Injection:
@@ -88,21 +58,21 @@ def _preamble(film: Dataset, rng: Generator) -> bytes:
     """Put an executable's first bytes in front."""
     heads = (b"MZ", b"\x7fELF", b"#!/bin/sh\n", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xce")
     head = heads[int(rng.integers(len(heads)))]
-    return (head + rng.bytes(128))[:128] + _bytes(film)[128:]
+    return (head + rng.bytes(128))[:128] + part10(film)[128:]
 
 
 def _no_part10(film: Dataset, rng: Generator) -> bytes:
     """Damage the prefix, or send bytes that are no DICOM at all."""
     if rng.random() < 0.5:  # noqa: PLR2004  # a fair coin
         return b"\0" * 128 + rng.bytes(4096)
-    whole = bytearray(_bytes(film))
+    whole = bytearray(part10(film))
     whole[128 + int(rng.integers(4))] ^= 1 + int(rng.integers(255))
     return bytes(whole)
 
 
 def _unparsable(film: Dataset, rng: Generator) -> bytes:
     """Nest sequences beyond what any parser follows, in front of the presentation LUT shape."""
-    whole = _bytes(film)
+    whole = part10(film)
     at = whole.index(b"\x50\x20\x20\x00CS", 128)
     sequence = b"\x40\x00\x75\x02SQ\x00\x00\xff\xff\xff\xff"
     item, end_item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0\x00\x00\x00\x00"
@@ -118,7 +88,7 @@ def _syntax(film: Dataset, rng: Generator) -> bytes:
     old = b"1.2.840.10008.1.2.1\0"
     new = names[int(rng.integers(len(names)))].encode()
     new += b"\0" * (len(new) % 2)
-    whole = _bytes(film)
+    whole = part10(film)
     at = whole.index(old, 128)
     head = whole[: at - 2] + len(new).to_bytes(2, "little") + new
     group = int.from_bytes(whole[140:144], "little") + len(new) - len(old)
@@ -248,7 +218,7 @@ def _class(film: Dataset, rng: Generator) -> Dataset:
 def _modality(film: Dataset, rng: Generator) -> Dataset:
     """Name any other modality."""
     known = ("CT", "MR", "MG", "XA", "RF", "RG", "US", "OT", "")
-    film.Modality = _one_of(*known, _word(rng, avoid=frozenset({"DX", "CR"})))(rng)
+    film.Modality = _one_of(*known, word(rng, avoid=frozenset({"DX", "CR"})))(rng)
     return film
 
 
@@ -288,69 +258,3 @@ INJECTIONS: Final[dict[str, tuple[str, Injection]]] = {
     "RC-127": ("IDENTITY", _setting("PatientID", _one_of("", "   ", None))),
 }
 """Hazard of each guard control: the code that must answer, and how the film is altered."""
-
-
-def _records(root: Path, folder: Path) -> list[dict[str, Any]]:
-    """Run the device on a folder as its user does."""
-    done = subprocess.run(  # noqa: S603  # fixed arguments, no shell
-        [sys.executable, "-c", _PROGRAM, "check", "--json", str(folder)],
-        cwd=root,
-        capture_output=True,
-        check=False,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
-
-
-def _answers(record: dict[str, Any], code: str) -> bool:
-    """Whether a record detects the hazard of a code."""
-    wanted = {"reject", "warn"} if code in _WARNS else {"reject"}
-    named = any(c["code"] == code and c["outcome"] in wanted for c in record["checks"])
-    refused = record["status"] != "analyzed" or code in _WARNS
-    return named and refused and record["finding"] is None
-
-
-def measure(
-    root: Path, film: Dataset, name: str, count: int, rng: Generator
-) -> dict[str, float | int | str]:
-    """Inject one hazard `count` times and count the answers."""
-    code, inject = INJECTIONS[name]
-    whole = _bytes(film)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for number in range(count):
-            fresh = pydicom.dcmread(io.BytesIO(whole))
-            fresh.pixel_array_source = film.pixel_array
-            fresh.SOPInstanceUID = generate_uid(entropy_srcs=[name, str(number)])
-            fresh.file_meta.MediaStorageSOPInstanceUID = fresh.SOPInstanceUID
-            with pydicom.config.disable_value_validation():
-                altered = inject(fresh, rng)
-                content = altered if isinstance(altered, bytes) else _bytes(altered)
-            (folder / f"{number:04}.dcm").write_bytes(content)
-        records = _records(root, folder)
-    detected = sum(_answers(record, code) for record in records)
-    return {
-        "code": code,
-        "tried": count,
-        "detected": detected,
-        "lower": round(lower_bound(detected, count), 4),
-        "method": "Clopper-Pearson, 95 %",
-    }
-
-
-def main(count: int = _FILMS) -> None:
-    """Measure every guard control and write `risk/results/controls.json`."""
-    root = Path.cwd()
-    film = pydicom.dcmread(root / "cxr_device" / "examples" / "phantom_clear.dcm")
-    target = root / "risk" / "results" / "controls.json"
-    known = json.loads(target.read_text("utf-8")) if target.is_file() else {}
-    rng = np.random.default_rng(20261124)
-    for name in INJECTIONS:
-        known[name] = measure(root, film, name, count, rng)
-        sys.stdout.write(f"{name} {known[name]}\n")
-        sys.stdout.flush()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))

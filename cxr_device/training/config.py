@@ -1,0 +1,111 @@
+"""Configuration of one training run, as a TOML file states it; what it does not know it refuses."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cxr_device.errors import DatasetError
+from cxr_device.network import Architecture
+from cxr_device.training.augmentation import Augmentation
+
+__all__ = ["SCORE_HEADS", "TrainingConfig"]
+
+SCORE_HEADS: Final = ("Airspace", "Consolidation", "Infiltration")
+"""The heads whose mean logit is the device's score: findings that every source labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One run, as a TOML file states it; unknown keys are refused."""
+
+    architecture: Architecture
+    seed: int
+    epochs: int
+    sizes: tuple[int, ...]
+    """Pixels; the input side of each epoch. `tune` is read at the device's own."""
+    learning_rate: float
+    batch_size: int = 32
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    ema_decay: float = 0.998
+    mixup: float = 0.0
+    """Beta parameter of mixup; 0 mixes nothing."""
+    positive_weight: float = 1.0
+    """Largest weight of a positive label, whose weight is negatives / positives of its head in
+    `train`; 1 weighs all alike. Balances the loss alone, never the films."""
+    shards: int = 1
+    """Parts of a batch, each normalized by itself, whose gradients and running statistics are
+    averaged. Several processes share them out, so their number must divide it; the result depends
+    on this number and not on how many processes there are."""
+    patience: int = 0
+    """Epochs without a better tuning value after which the run ends; 0: never early."""
+    choose: Literal["last", "best"] = "last"
+    """Epoch whose averaged weights are kept: the last, or the one of the best tuning value."""
+    manifests: tuple[str, ...] = ("nih/manifest.csv", "nih_extra/manifest.csv")
+    """Relative to the data folder."""
+    start: str = ""
+    """Module that carries the ImageNet weights as package data; empty: start from random."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainingConfig":
+        """Read and check a configuration file.
+
+        Raises
+        ------
+        DatasetError
+            No TOML, a key that is unknown or missing, or values that contradict each other.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DatasetError(path, f"cannot be read ({error})", "give a TOML file") from error
+        _refuse_unknown(path, values, cls)
+        _refuse_unknown(path, values.get("augmentation", {}), Augmentation)
+        values["augmentation"] = Augmentation(**values.get("augmentation", {}))
+        for name in ("sizes", "manifests"):
+            if name in values:
+                values[name] = tuple(values[name])
+        try:
+            config = cls(**values)
+        except TypeError as error:
+            raise DatasetError(path, str(error), "state every key without a default") from error
+        config.check(path)
+        return config
+
+    def check(self, path: Path) -> None:
+        """Refuse values that contradict each other; `path` names the file in the message."""
+        for holds, reason, action in (
+            (
+                len(self.sizes) == self.epochs,
+                f"sizes {list(self.sizes)} for {self.epochs} epochs",
+                "name a side for each epoch",
+            ),
+            (
+                self.shards >= 1 and self.batch_size % max(self.shards, 1) == 0,
+                f"batch_size {self.batch_size} in {self.shards} shards",
+                "choose shards that divide the batch",
+            ),
+            (
+                self.learning_rate > 0 and self.epochs > 0,
+                f"learning_rate {self.learning_rate}, epochs {self.epochs}",
+                "choose both above 0",
+            ),
+            (
+                self.choose in ("last", "best"),
+                f"choose {self.choose!r}",
+                "accepted: last, best",
+            ),
+        ):
+            if not holds:
+                raise DatasetError(path, reason, action)
+
+
+def _refuse_unknown(path: Path, values: dict[str, Any], kind: type[Any]) -> None:
+    known = [entry.name for entry in fields(kind)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise DatasetError(
+            path, f"unknown keys {', '.join(unknown)}", f"accepted: {', '.join(known)}"
+        )

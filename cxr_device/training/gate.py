@@ -1,0 +1,227 @@
+"""Fit the pixel gate's small network, and lock it: from `train` and `tune` films alone."""
+
+import json
+import os
+import platform
+import sys
+import time
+import tomllib
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from cxr_device.pixel_gate import CONTENTS
+from cxr_device.preprocessing import INPUT_SIZE, standardize
+from cxr_device.training.films import read_manifests, squares
+from cxr_device.training.gate_batches import POOL, Batches
+from cxr_device.training.lock import FALSE_REFUSALS
+from cxr_device.training.run_folder import commit
+
+__all__ = ["GateConfig", "GateNetwork", "fit_gate"]
+
+STAGE: Final = "pixel_gate"
+"""Names a configuration and a run of the gate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """One run, as a TOML file with `stage = "pixel_gate"` states it; unknown keys are refused."""
+
+    seed: int
+    epochs: int
+    steps: int
+    """Steps an epoch."""
+    learning_rate: float
+    batch_size: int = 128
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.01
+    phantoms: int = 80
+    """Drawn films among the upright ones: the demonstration and the self-test read a drawn film."""
+    others: int = 3000
+    """Pictures of no chest that are made before training starts."""
+    manifests: tuple[str, ...] = ("nih/manifest.csv", "nih_extra/manifest.csv")
+    """Relative to the data folder."""
+
+    @classmethod
+    def read(cls, path: Path) -> "GateConfig":
+        """Read and check a configuration file."""
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        stage = values.pop("stage", None)
+        if stage != STAGE:
+            message = f"{path}: stage is {stage!r}; a gate's configuration says {STAGE!r}"
+            raise ValueError(message)
+        values["manifests"] = tuple(values.get("manifests", cls.manifests))
+        return cls(**values)
+
+
+class GateNetwork(nn.Module):
+    """Five convolutions on 56 x 56 means; the last layer knows where it saw what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            _block(1, 16, 5, 2), _block(16, 32, 3, 2), _block(32, 64, 3, 2),
+            _block(64, 64, 3, 1), _block(64, 96, 3, 2), _block(96, 24, 1, 1),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * 16, len(CONTENTS)))
+
+    @override
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits, shape (n, len(CONTENTS)), from pixels, shape (n, 1, 224, 224)."""
+        return self.small(functional.avg_pool2d(pixels, POOL))
+
+    def small(self, films: Tensor) -> Tensor:
+        """Logits from films of 56 x 56, of any mean and deviation."""
+        films = films - films.mean(dim=(2, 3), keepdim=True)
+        films = films / (films.square().mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
+        logits: Tensor = self.head(self.features(films))
+        return logits
+
+
+def _block(inside: int, outside: int, size: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, size, stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(),
+    )
+
+
+def _probabilities(net: nn.Module, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Probability of each content by film, shape (n, len(CONTENTS)), at the device's own input."""
+    net.eval()
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), 64):
+            batch = [standardize(f.astype(np.float32)) for f in pixels[start : start + 64]]
+            found.append(net(torch.from_numpy(np.stack(batch)[:, None])).softmax(dim=1).numpy())
+    return np.concatenate(found).astype(np.float64)
+
+
+def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
+    """Train the gate; returns the path of its ONNX graph. Writes `gate.onnx` and `record.json`."""
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    table = read_manifests([data / name for name in config.manifests])
+    splits = {
+        split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "tune")
+    }
+    tune = squares(splits["tune"], size=INPUT_SIZE, cache=cache)
+    batches = Batches(
+        squares(splits["train"], size=INPUT_SIZE, cache=cache),
+        rng=np.random.default_rng(config.seed),
+        batch_size=config.batch_size,
+        phantoms=config.phantoms,
+        others=config.others,
+    )
+    net = GateNetwork()
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=config.learning_rate, total_steps=config.steps * config.epochs
+    )
+    curve = []
+    for epoch in range(config.epochs):
+        begun, losses = time.monotonic(), []
+        generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
+        net.train()
+        for _ in range(config.steps):
+            films, contents = batches.draw(generator)
+            loss = functional.cross_entropy(
+                net.small(films), contents, label_smoothing=config.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+            if len(losses) % 50 == 0:
+                print(  # noqa: T201
+                    f"epoch {epoch + 1}/{config.epochs} step {len(losses)}/{config.steps} "
+                    f"loss {np.mean(losses[-50:]):.4f}",
+                    file=sys.stderr,
+                )
+        curve.append(
+            {
+                "epoch": epoch + 1,
+                "loss": float(np.mean(losses)),
+                "seconds": round(time.monotonic() - begun, 1),
+                "tune_upright": _tuned(net, tune, splits["tune"]),
+            }
+        )
+    graph = run / "gate.onnx"
+    _export(net, graph)
+    record = _record(config, data=data, graph=graph, curve=curve, films=table)
+    (run / "record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return graph
+
+
+def _tuned(net: nn.Module, tune: NDArray[np.uint16], table: pd.DataFrame) -> dict[str, float]:
+    """On `tune`: share of each right-angle fault that is refused where 1 % of good films are."""
+    frontal = np.flatnonzero(table["view"].isin(("PA", "AP")).to_numpy())
+    good = _probabilities(net, tune[frontal[::2]])[:, 0]
+    at = float(np.quantile(good, FALSE_REFUSALS))
+    some = tune[frontal[::4]]
+    changed = {
+        "turned": np.rot90(some, 2, axes=(1, 2)),
+        "quarter": np.rot90(some, 1, axes=(1, 2)),
+        "mirrored": some[:, :, ::-1],
+        "flipped": some[:, ::-1],
+        "inverted": np.uint16(65_535) - some,
+    }
+    refused = {
+        name: float((_probabilities(net, pixels)[:, 0] < at).mean())
+        for name, pixels in changed.items()
+    }
+    return {"threshold": at, **refused}
+
+
+def _export(net: GateNetwork, graph: Path) -> None:
+    """Write the graph: `pixels` (n, 1, 224, 224) to `logits` (n, len(CONTENTS)), weights inside."""
+    net.eval()
+    program = torch.onnx.export(
+        net,
+        (torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE),),
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes={"pixels": {0: torch.export.Dim("films", min=1, max=1024)}},
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        message = "the exporter gave no graph"
+        raise ValueError(message)
+    model = program.model_proto
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    model.producer_name, model.producer_version = "cxr_device", ""
+    graph.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _record(
+    config: GateConfig, *, data: Path, graph: Path, curve: list[dict[str, Any]], films: pd.DataFrame
+) -> dict[str, Any]:
+    return {
+        "stage": STAGE,
+        "config": asdict(config),
+        "commit": commit(),
+        "films": {split: int((films["split"] == split).sum()) for split in ("train", "tune")},
+        "manifest_sha256": {
+            name: sha256((data / name).read_bytes()).hexdigest() for name in config.manifests
+        },
+        "graph_sha256": sha256(graph.read_bytes()).hexdigest(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
+        "curve": curve,
+    }

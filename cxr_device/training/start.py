@@ -1,0 +1,32 @@
+"""Starting weights: ImageNet weights that a Python package carries, copied into a grey network."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import nn
+
+__all__ = ["start_from"]
+
+
+def start_from(net: nn.Module, module: str) -> dict[str, str]:
+    """Copy ImageNet weights by order into `net`; the stem is summed over its three channels.
+
+    Returns the module, its file and the file's SHA-256, for the record.
+    """
+    package = __import__(module)
+    folder = Path(str(package.__file__)).parent / "models"
+    (path,) = folder.glob("*.pth")
+    blob = path.read_bytes()
+    found = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251  # digest recorded
+    own = net.state_dict()
+    for (name, mine), theirs in zip(own.items(), found.values(), strict=True):
+        if name == "conv_stem.weight":
+            own[name] = theirs.sum(dim=1, keepdim=True)
+        elif mine.shape == theirs.shape:
+            own[name] = theirs
+        elif not name.startswith("classifier"):
+            message = f"{module}: {name} is {tuple(theirs.shape)}, expected {tuple(mine.shape)}"
+            raise ValueError(message)
+    net.load_state_dict(own)
+    return {"module": module, "file": path.name, "sha256": sha256(blob).hexdigest()}

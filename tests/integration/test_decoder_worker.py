@@ -1,0 +1,81 @@
+"""The decoding worker dies, hangs or asks for too much: one coded finding, and the next film."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from builders import J2K_LOSSLESS, JPEG_LS, compressed, dx, pixels, to_bytes
+from pydicom.encaps import encapsulate, generate_frames
+
+from cxr_device.decoding import DecodeError, Decoder
+from cxr_device.intake import receive
+from cxr_device.label import Label
+from cxr_device.radiograph import Radiograph
+from verification import verifies
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    loaded = Decoder(time_limit_s=120.0)  # a start on a busy machine is no hang
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def film(label: Label) -> Radiograph:
+    taken = receive(to_bytes(compressed(dx(), JPEG_LS)), label).radiograph
+    assert taken is not None
+    return taken
+
+
+def worker_of(decoder: Decoder) -> int:
+    """Process id of the running worker."""
+    assert decoder._worker is not None  # noqa: SLF001  # the hazard is injected from outside
+    return decoder._worker._process.pid  # noqa: SLF001
+
+
+@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@pytest.mark.parametrize("how", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
+def test_a_worker_that_dies_costs_one_film(
+    how: signal.Signals, decoder: Decoder, film: Radiograph
+) -> None:
+    decoder.decode(film)
+    os.kill(worker_of(decoder), signal.SIGSTOP)  # it dies with the film in hand
+    threading.Timer(0.2, os.kill, (worker_of(decoder), how)).start()
+    threading.Timer(0.4, os.kill, (worker_of(decoder), signal.SIGCONT)).start()
+    with pytest.raises(DecodeError, match="died"):
+        decoder.decode(film)
+    assert np.array_equal(decoder.decode(film).stored, pixels())
+
+
+@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+def test_a_worker_that_never_answers_is_ended_at_the_limit(
+    decoder: Decoder, film: Radiograph
+) -> None:
+    decoder.decode(film)
+    os.kill(worker_of(decoder), signal.SIGSTOP)
+    decoder._time_limit_s = 2.0  # noqa: SLF001  # only now: the start is over
+    with pytest.raises(DecodeError, match="more than 2 s"):
+        decoder.decode(film)
+    decoder._time_limit_s = 120.0  # noqa: SLF001
+    assert np.array_equal(decoder.decode(film).stored, pixels())
+
+
+@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+def test_an_allocation_beyond_the_limit_costs_one_film(
+    decoder: Decoder, film: Radiograph, label: Label
+) -> None:
+    bomb = compressed(dx(), J2K_LOSSLESS)
+    stream = bytearray(next(generate_frames(bomb.PixelData, number_of_frames=1)))
+    at = stream.index(b"\xff\x51") + 6  # SIZ: Xsiz, Ysiz; then the tile's size at + 16
+    huge = (60000).to_bytes(4, "big") * 2
+    stream[at : at + 8] = stream[at + 16 : at + 24] = huge
+    bomb.PixelData = encapsulate([bytes(stream)])
+    taken = receive(to_bytes(bomb), label).radiograph
+    assert taken is not None
+    with pytest.raises(DecodeError):
+        decoder.decode(taken)
+    assert np.array_equal(decoder.decode(film).stored, pixels())

@@ -1,0 +1,122 @@
+"""What a flag means where the finding is rarer: counts per 1,000 films, PPV and NPV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from validation.errors import ArgumentError
+from validation.estimate import Estimate, undefined
+from validation.standalone import Standalone
+
+__all__ = ["PER", "Restated", "restate"]
+
+PER: Final = 1000
+"""Films that the counts are restated for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restated:
+    """Expected counts per 1,000 films at one prevalence, and the predictive values there.
+
+    Counts are those of `PER` films, with the interval of the share that they come from.
+    """
+
+    prevalence: float
+    of_sample: bool
+    true_positive: Estimate
+    false_negative: Estimate
+    false_positive: Estimate
+    true_negative: Estimate
+    ppv: Estimate
+    npv: Estimate
+
+
+def restate(found: Standalone, prevalences: Sequence[float]) -> tuple[Restated, ...]:
+    """Restate a study at other prevalences, and at that of its sample (the last row).
+
+    Sensitivity and specificity are taken as they were measured. The predictive values are Bayes'
+    theorem on the likelihood ratios with their (clustered) intervals, of which they are monotone
+    functions: PPV = LR+ w / (1 + LR+ w) and NPV = 1 / (1 + LR- w) with the odds w of the finding
+    (Mercaldo, Lau, Zhou, Statistics in Medicine 2007;26:2170-2183).
+
+    Raises
+    ------
+    ArgumentError
+        For a prevalence outside (0, 1).
+    """
+    sample = found.table.positives / found.table.n
+    for prevalence in prevalences:
+        if not 0.0 < prevalence < 1.0:
+            raise ArgumentError(argument="prevalence", found=prevalence, accepted="inside (0, 1)")
+    rows = [(prevalence, False) for prevalence in prevalences] + [(sample, True)]
+    return tuple(_row(found, prevalence, of_sample=of_sample) for prevalence, of_sample in rows)
+
+
+def _row(found: Standalone, prevalence: float, *, of_sample: bool) -> Restated:
+    measures = found.measures
+    ill, well = PER * prevalence, PER * (1.0 - prevalence)
+    odds = prevalence / (1.0 - prevalence)
+    sensitivity, specificity = measures["sensitivity"], measures["specificity"]
+    return Restated(
+        prevalence=prevalence,
+        of_sample=of_sample,
+        true_positive=_count(sensitivity, ill),
+        false_negative=_count(sensitivity, ill, rest=True),
+        false_positive=_count(specificity, well, rest=True),
+        true_negative=_count(specificity, well),
+        ppv=_value(measures["lr_positive"], odds, negative=False),
+        npv=_value(measures["lr_negative"], odds, negative=True),
+    )
+
+
+def _count(share: Estimate, films: float, *, rest: bool = False) -> Estimate:
+    """Return `films` times a share, or times what it leaves."""
+    method = f"per {PER} films; {share.method}"
+    if share.estimate is None:
+        reason = share.reason or "no share"
+        return undefined(reason, level=share.level, method=method, n=share.n)
+
+    def scaled(value: float | None) -> float | None:
+        if value is None:
+            return None
+        return films * (1.0 - value if rest else value)
+
+    limits = [scaled(share.lower), scaled(share.upper)]
+    lower, upper = limits[::-1] if rest else limits
+    return Estimate(
+        estimate=scaled(share.estimate),
+        lower=lower,
+        upper=upper,
+        level=share.level,
+        method=method,
+        n=share.n,
+        reason=share.reason,
+        clusters=share.clusters,
+    )
+
+
+def _value(ratio: Estimate, odds: float, *, negative: bool) -> Estimate:
+    """Return a predictive value from a likelihood ratio."""
+    method = f"at the stated prevalence, from the likelihood ratio ({ratio.method})"
+    if ratio.estimate is None:
+        reason = ratio.reason or "no likelihood ratio"
+        return undefined(reason, level=ratio.level, method=method, n=ratio.n)
+
+    def of(value: float | None) -> float | None:
+        if value is None:
+            return None
+        product = value * odds
+        return 1.0 / (1.0 + product) if negative else product / (1.0 + product)
+
+    limits = [of(ratio.lower), of(ratio.upper)]
+    lower, upper = limits[::-1] if negative else limits
+    return Estimate(
+        estimate=of(ratio.estimate),
+        lower=lower,
+        upper=upper,
+        level=ratio.level,
+        method=method,
+        n=ratio.n,
+        reason=ratio.reason,
+        clusters=ratio.clusters,
+    )

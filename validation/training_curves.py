@@ -1,0 +1,101 @@
+"""Training and tuning curves, drawn from the training record that ships with the weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from validation.errors import ArgumentError
+from validation.figures import Chart, Mark
+
+__all__ = ["loss", "tuning_auc"]
+
+COLOURS: Final = ("a", "b", "c", "d")
+DASHES: Final = ("", "6 3", "2 3")
+
+
+def loss(training_record: Mapping[str, Any]) -> str:
+    """Return the training loss by epoch, one line a member, as SVG.
+
+    Parameters
+    ----------
+    training_record : mapping
+        `members`, each with `config.seed` and `curve`: one entry an epoch with `epoch`, `loss` and
+        `tune_within_view_auc`.
+
+    Raises
+    ------
+    ArgumentError
+        If a member has no curve, or a value of it is missing or no number.
+    """
+    return _drawn(training_record, "Training loss", "Loss", lambda entry: entry["loss"])
+
+
+def tuning_auc(training_record: Mapping[str, Any]) -> str:
+    """Return the AUC of the score on the tuning films, within a view, by epoch; see `loss`."""
+    return _drawn(
+        training_record,
+        "Tuning films: AUC of the score within a view",
+        "AUC",
+        lambda entry: entry["tune_within_view_auc"]["score"],
+    )
+
+
+def _drawn(
+    training_record: Mapping[str, Any],
+    title: str,
+    y_label: str,
+    take: Callable[[Mapping[str, Any]], object],
+) -> str:
+    lines = _lines(training_record, take)
+    ys = [y for _, _, values in lines for y in values]
+    last = max(xs[-1] for _, xs, _ in lines)
+    pad = max((max(ys) - min(ys)) * 0.12, 0.005)
+    chart = Chart(
+        title=title,
+        x_label="Epoch",
+        y_label=y_label,
+        x_range=(0.5, max(last, 2.0) + 0.5),
+        y_range=(min(ys) - pad, max(ys) + 2.0 * pad),
+        height=340.0,
+    )
+    for index, (label, xs, values) in enumerate(lines):
+        colour = COLOURS[index % len(COLOURS)]
+        chart.line(
+            xs, values, colour=colour, label=label, dash=DASHES[index // len(COLOURS) % len(DASHES)]
+        )
+        for x, y in zip(xs, values, strict=True):
+            chart.mark(Mark(x=x, y=y, colour=colour, hollow=x != xs[-1], size=3.5))
+    return chart.note("filled: the epoch that was kept").svg(
+        legend="top-right" if y_label == "Loss" else "bottom-right"
+    )
+
+
+def _lines(
+    training_record: Mapping[str, Any], take: Callable[[Mapping[str, Any]], object]
+) -> list[tuple[str, list[float], list[float]]]:
+    members = training_record.get("members")
+    if not isinstance(members, list) or not members:
+        raise ArgumentError(argument="members", found=members, accepted="at least one member")
+    lines = []
+    for number, member in enumerate(members, start=1):
+        try:
+            curve = member["curve"]
+            xs = [_number(entry["epoch"]) for entry in curve]
+            ys = [_number(take(entry)) for entry in curve]
+            seed = member["config"]["seed"]
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(
+                argument=f"member {number}", found=f"no {error}", accepted="a curve by epoch"
+            ) from error
+        if not xs:
+            raise ArgumentError(
+                argument=f"member {number}", found="an empty curve", accepted="a curve by epoch"
+            )
+        lines.append((f"member {number}, seed {seed}", xs, ys))
+    return lines
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ArgumentError(argument="curve", found=value, accepted="a finite number")
+    return float(value)
