@@ -503,6 +503,7 @@ def _run(  # noqa: PLR0913  # what was asked for
     dicom: bool = False,
 ) -> int:
     """Judge every file in its order, and return the highest exit code."""
+    from cxr_device.batch import Batch  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
@@ -510,14 +511,17 @@ def _run(  # noqa: PLR0913  # what was asked for
     known: dict[str, tuple[str, str]] = {}
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
-    with click.progressbar(
-        files,
-        file=sys.stderr,
-        label="reading",
-        hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
-    ) as bar:
+    with (
+        Batch(judge, files) as judged,
+        click.progressbar(
+            files,
+            file=sys.stderr,
+            label="reading",
+            hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
+        ) as bar,
+    ):
         for path in bar:
-            entry, exit_code = _one(device, judge, path, out=out, dicom=dicom, cards=cards)
+            entry, exit_code = _one(device, judged, path, out=out, dicom=dicom, cards=cards)
             worst = max(worst, exit_code)
             if same := _same_uid(entry["source"], known):
                 click.echo(same, err=True)

@@ -160,11 +160,13 @@ def shown(path: Path) -> str:
 def _read_file(path: Path, limit: int) -> bytes:
     """Read a regular file; one byte more than `limit` is enough to know that it is too long."""
     try:
-        mode = path.stat().st_mode  # before the open: opening a pipe waits for its other end
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        found = path.stat()  # before the open: opening a pipe waits for its other end
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise _RefusedError(CheckCode.FILE_READ, "special file", "not a regular file")
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            expected = min(found.st_size, limit) + 1  # a buffer of the whole limit costs 10 ms
+            data = file.read(expected)
+            return data if len(data) < expected else data + file.read(limit + 1 - expected)
     except IsADirectoryError as error:
         raise _RefusedError(CheckCode.FILE_READ, "directory", "a folder, not a file") from error
     except FileNotFoundError as error:
