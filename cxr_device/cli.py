@@ -333,13 +333,16 @@ def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bo
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="gate.parquet or .csv")
 @click.option("--split", "splits", multiple=True, required=True, help="tune, test; may repeat.")
 @click.option("--cache", type=click.Path(path_type=Path), required=True, help="Folder for squares.")
+@click.option("--films", type=click.IntRange(min=1), help="Put faults into so many films a split.")
 @click.option("--objects", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pictures that are no chest films.")  # fmt: skip
-def dataset_gate(
+def dataset_gate(  # noqa: PLR0913  # the options of the verb
+    *,
     manifests: tuple[Path, ...],
     out: Path,
     splits: tuple[str, ...],
     cache: Path,
+    films: int | None,
     objects: Path | None,
 ) -> None:
     """Ask the pixel gate about films with each fault put into them, for `cxr-validate refusals`."""
@@ -347,7 +350,9 @@ def dataset_gate(
     from cxr_device.training.score import write_cases  # noqa: PLC0415
 
     try:
-        table = every_answer(list(manifests), splits=splits, cache=cache, objects=objects)
+        table = every_answer(
+            list(manifests), splits=splits, cache=cache, films=films, objects=objects
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     write_cases(table, out)

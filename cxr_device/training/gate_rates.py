@@ -20,7 +20,7 @@ from cxr_device.preprocessing import INPUT_SIZE, levels, resize, standardize
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.films import read_manifests, squares
-from cxr_device.training.gate_films import FAULTS, Fault
+from cxr_device.training.gate_films import FAULTS, Fault, FaultName
 from cxr_device.training.lock import within_label
 
 __all__ = ["every_answer", "gate_answers", "object_answers", "real_fault_answers"]
@@ -50,20 +50,24 @@ class _Gate:
             threshold=release.pixel_gate.threshold.upright,
         )
 
-    def answer(self, square: NDArray[np.float32]) -> dict[str, object]:
-        shares = probabilities(self.infer(standardize(square)[np.newaxis, np.newaxis])[0])
-        return {
-            "upright": float(shares[0]),
-            "refused": int(not shares[0] >= self.threshold),
-            "looks_like": str(CONTENTS[int(np.argmax(shares))]),
-        }
+    def answer(self, *squares: NDArray[np.float32]) -> list[dict[str, object]]:
+        logits = self.infer(np.stack([standardize(square) for square in squares])[:, np.newaxis])
+        return [
+            {
+                "upright": float(shares[0]),
+                "refused": int(not shares[0] >= self.threshold),
+                "looks_like": str(CONTENTS[int(np.argmax(shares))]),
+            }
+            for shares in map(probabilities, logits)
+        ]
 
 
-def every_answer(
+def every_answer(  # noqa: PLR0913  # what is asked, and where
     manifests: list[Path],
     *,
     splits: Sequence[str],
     cache: Path,
+    films: int | None = None,
     objects: Path | None = None,
     package: Path = PACKAGE,
 ) -> pd.DataFrame:
@@ -75,7 +79,8 @@ def every_answer(
         A split has no film inside the label, or `objects` holds no picture.
     """
     tables = [
-        gate_answers(manifests, split=split, cache=cache, package=package) for split in splits
+        gate_answers(manifests, split=split, cache=cache, films=films, package=package)
+        for split in splits
     ]
     tables += [real_fault_answers(manifest, package) for manifest in manifests]
     tables += [object_answers(objects, package)] if objects is not None else []
@@ -87,9 +92,17 @@ def every_answer(
 
 
 def gate_answers(
-    manifests: list[Path], *, split: str, cache: Path, package: Path = PACKAGE
+    manifests: list[Path],
+    *,
+    split: str,
+    cache: Path,
+    films: int | None = None,
+    package: Path = PACKAGE,
 ) -> pd.DataFrame:
-    """Put each fault into each film of a split that lies inside the label, and ask the gate.
+    """Ask the gate about each film of a split that lies inside the label, and with each fault.
+
+    With `films`, faults are put into that many films at most, spread evenly over the split; every
+    film is asked about as it is.
 
     Parts, tilts, shuffles and drawn pictures are drawn from a generator seeded by the film's name,
     so the table comes out the same again.
@@ -100,22 +113,23 @@ def gate_answers(
         `case`, `patient_id`, `split`, `kind`, `wanted` ("accept" or "refuse"), `content`, `view`,
         `sex`, `age_band`, `upright`, `refused` (0, 1), `looks_like`.
     """
-    films = read_manifests(manifests)
-    films = films[films["split"] == split].reset_index(drop=True)
-    pixels = squares(films, size=INPUT_SIZE, cache=cache)
-    inside = np.flatnonzero(within_label(films, package))
+    table = read_manifests(manifests)
+    table = table[table["split"] == split].reset_index(drop=True)
+    pixels = squares(table, size=INPUT_SIZE, cache=cache)
+    inside = np.flatnonzero(within_label(table, package))
     if len(inside) == 0:
         message = f"no film inside the label in split {split!r}"
         raise ValueError(message)
-    gate, rows, described = _Gate.locked(package), [], films.to_dict("records")
+    gate, rows, described = _Gate.locked(package), [], table.to_dict("records")
+    every = -(-len(inside) // films) if films else 1
     for place, index in enumerate(inside):
-        film = described[index]
+        film, square = described[index], pixels[index].astype(np.float32)
         beside = pixels[inside[(place + np.arange(1, 5)) % len(inside)]].astype(np.float32)
         rng = np.random.default_rng(crc32(str(film["file"]).encode()))
-        square = pixels[index].astype(np.float32)
-        for kind, fault in FAULTS.items():
-            answer = gate.answer(fault.make(square, beside, rng))
-            rows.append({**_described(film, split), **_wanted(kind, fault), **answer})
+        kinds = list(FAULTS) if place % every == 0 else [FaultName.NONE]
+        made = [FAULTS[kind].make(square, beside, rng) for kind in kinds]
+        for kind, answer in zip(kinds, gate.answer(*made), strict=True):
+            rows.append({**_described(film, split), **_wanted(kind, FAULTS[kind]), **answer})
     return pd.DataFrame(rows)
 
 
@@ -135,7 +149,7 @@ def _real(films: pd.DataFrame, images: Path, gate: _Gate) -> Iterator[dict[str, 
     for film in films.to_dict("records"):
         flags = [f for f in str(film["quality_flags"]).split(";") if f in _REAL_FAULTS]
         kinds = [_REAL_FAULTS[flag] for flag in flags] or [_UNDER_AGE]
-        answer = gate.answer(_square(images / str(film["file"])))
+        (answer,) = gate.answer(_square(images / str(film["file"])))
         for kind in kinds:
             wanted = "accept" if kind == _UNDER_AGE else "refuse"
             row = {**_described(film, "out_of_scope"), "kind": kind, "wanted": wanted}
@@ -160,7 +174,7 @@ def object_answers(folder: Path, package: Path = PACKAGE) -> pd.DataFrame:
         row = {"case": path.name, "patient_id": path.name, "split": "objects", "view": ""}
         row |= {"sex": "", "age_band": "", "kind": "a picture of something else"}
         row |= {"wanted": "refuse", "content": str(Content.OTHER)}
-        rows.append({**row, **gate.answer(square)})
+        rows.append({**row, **gate.answer(square)[0]})
     if not rows:
         message = f"{folder}: no picture that Pillow opens"
         raise ValueError(message)

@@ -56,9 +56,9 @@ class Form:
 FORMS: Final = (
     Form(short_side=1024, bits_stored=8), Form(short_side=1024), Form(short_side=2048),
     Form(short_side=3000), Form(short_side=2048, bits_stored=16),
-    Form(short_side=2048, monochrome1=True), Form(short_side=2048, cut=0.0),
-    Form(short_side=2048, cut=0.01), Form(short_side=2048, cut=0.05),
-    Form(short_side=2048, sigmoid=True),
+    Form(short_side=1024, monochrome1=True), Form(short_side=1024, cut=0.0),
+    Form(short_side=1024, cut=0.01), Form(short_side=1024, cut=0.05),
+    Form(short_side=1024, sigmoid=True),
 )  # fmt: skip
 """Sizes, bit depths, polarities and windows; the last three change the grey scale on purpose."""
 
