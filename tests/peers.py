@@ -123,7 +123,7 @@ def associate(  # noqa: PLR0913
 ) -> Association:
     """Ask the node for an association."""
     entity = AE(calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 120
     contexts = [build_context(each, list(syntaxes)) for each in classes]
     contexts.append(build_context("1.2.840.10008.1.1"))
     contexts.append(build_context(COMMITMENT))
@@ -163,7 +163,7 @@ def store_bytes(association: Association, data: bytes, *, sop_class: str = DX) -
     return -1 if response is None else int(getattr(response, "Status", -1))
 
 
-def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def wait(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until a condition holds, or fail."""
     deadline = monotonic() + seconds
     while not condition():

@@ -19,7 +19,14 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from cxr_device.node.journal import Journal
 
-__all__ = ["MAX_ASSOCIATIONS", "AssociationLimits", "BoundedServer", "MessageReader", "grant_next"]
+__all__ = [
+    "MAX_ASSOCIATIONS",
+    "AssociationLimits",
+    "BoundedServer",
+    "MessageReader",
+    "end",
+    "grant_next",
+]
 
 MAX_ASSOCIATIONS: Final = 32
 """Associations at one time; one more is refused as a transient local limit (PS3.8 9.3.4)."""
@@ -89,14 +96,21 @@ class MessageReader(AssociationSocket):
                 self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 chunk = self.socket.recv(min(_CHUNK, nr_bytes - len(received)))
                 if not chunk:
+                    self.end()
                     break
                 received += chunk
                 self.limits.count(len(chunk))
             self.socket.settimeout(PDU_S)  # for what is sent: a peer that reads nothing is left
         except OSError:
-            self._shutdown_socket()
+            self.end()
             raise
         return received
+
+    def end(self) -> None:
+        """Shut the connection down and close its socket; pynetdicom leaves it to the collector."""
+        self._shutdown_socket()
+        if self.socket is not None:
+            self.socket.close()
 
 
 class _Handler(RequestHandler):
@@ -167,6 +181,13 @@ class BoundedServer(ThreadedAssociationServer):
         self._journal.note(
             "connection_failed", host=str(client_address[0]), error=type(error).__name__
         )
+
+
+def end(association: Association) -> None:
+    """Close the socket of an association that ended."""
+    reader = association.dul.socket
+    if isinstance(reader, MessageReader):
+        reader.end()
 
 
 def grant_next(event: evt.Event) -> None:

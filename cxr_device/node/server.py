@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from socketserver import BaseServer
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -21,6 +22,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from cxr_device.audit import AuditEvent
@@ -35,6 +37,7 @@ from cxr_device.node.connection import (
     MAX_PDU_BYTES,
     NETWORK_S,
     BoundedServer,
+    end,
     grant_next,
 )
 from cxr_device.node.failpoints import reach
@@ -92,6 +95,7 @@ class Server:
         self._queue, self._device, self._journal = queue, device, journal
         self._arrived, self._promised = arrived, promised
         self._stopping = False
+        self._reports: WeakKeyDictionary[Association, commitment.Commitment] = WeakKeyDictionary()
         entity = AE(configuration.ae_title)
         entity.require_called_aet = True
         entity.require_calling_aet = sorted(configuration.callers)
@@ -220,14 +224,12 @@ class Server:
         if caller == self._configuration.peer.ae_title:
             self._queue.promise(asked, now=time.time())
             self._promised()
-        else:  # its address is not known: the report follows on the same association
-            threading.Thread(
-                target=self._report, args=(event, asked), name="report", daemon=True
-            ).start()
+        else:  # its address is not known: the report follows the response on this association
+            self._reports[event.assoc] = asked
         return SUCCESS, None
 
-    def _report(self, event: evt.Event, asked: "commitment.Commitment") -> None:
-        done = commitment.report(event.assoc, asked)
+    def _report(self, association: Association, asked: commitment.Commitment) -> None:
+        done = commitment.report(association, asked)
         self._journal.note(
             "commitment_reported" if done else "commitment_not_reported",
             transaction_uid=asked.transaction_uid,
@@ -236,6 +238,11 @@ class Server:
     def _responded(self, event: evt.Event) -> None:
         reach(f"response sent {type(event.message).__name__}")
         grant_next(event)
+        asked = self._reports.pop(event.assoc, None)
+        if asked is not None:
+            threading.Thread(
+                target=self._report, args=(event.assoc, asked), name="report", daemon=True
+            ).start()
 
     def _rejected(self, event: evt.Event) -> None:
         requestor = event.assoc.requestor
@@ -247,6 +254,7 @@ class Server:
         )
 
     def _aborted(self, event: evt.Event) -> None:
+        end(event.assoc)
         self._journal.note(
             "association_aborted",
             caller=str(event.assoc.requestor.ae_title).strip(),
