@@ -166,6 +166,51 @@ def conformance() -> None:
     click.echo(statement(_release()))
 
 
+@main.command(epilog="Exit codes: 0 stopped by SIGTERM, 2 usage, 5 integrity, 70 internal.")
+@click.option("--ae", required=True, metavar="TITLE", help="AE title of this node.")
+@click.option("--bind", required=True, metavar="HOST:PORT", help="Where films are received.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Folder of the queue; a node started again with it goes on.",
+)  # fmt: skip
+@click.option("--return", "peer", required=True, metavar="AE@HOST:PORT", help="Takes the answers.")
+@click.option("--allow", metavar="AE,...", help="AE titles that may call; any without it.")
+@click.option(
+    "--tls", metavar="CERT,KEY[,CA]",
+    help="PEM files: TLS both ways; with CA, callers need a certificate that it signed.",
+)  # fmt: skip
+@click.option("--metrics", metavar="HOST:PORT", help="/health and /metrics, on loopback.")
+def node(  # noqa: PLR0913  # one parameter an option
+    *,
+    ae: str,
+    bind: str,
+    data: Path,
+    peer: str,
+    allow: str | None,
+    tls: str | None,
+    metrics: str | None,
+) -> None:
+    """Receive films over DICOM, and send the answers into their studies.
+
+    Events go to stderr as JSON Lines. SIGTERM ends what is in hand and stops.
+    """
+    try:
+        from cxr_device.node.service import run  # noqa: PLC0415
+    except ImportError as error:
+        message = f"the node needs more: pip install 'cxr-device[node]' ({error})"
+        raise click.UsageError(message) from error
+    from cxr_device.errors import NodeError  # noqa: PLC0415
+
+    device = _load(profile="triage", where="cpu")
+    try:
+        run(device, ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics)
+    except NodeError as error:
+        raise click.UsageError(str(error)) from error
+    except RuntimeError as error:
+        click.echo(str(error), err=True)
+        sys.exit(70)
+
+
 @main.group()
 def audit() -> None:
     """Work with audit files."""

@@ -5,6 +5,7 @@ network -> `calibration` -> `decision` -> Result. No stage knows another; only t
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, overload
 
@@ -145,27 +146,36 @@ class Device:
             preprocessing_sha256=release.preprocessing_sha256,
         )
 
-    def read(self, source: "str | Path | bytes | Dataset") -> Result:
+    def read(
+        self, source: "str | Path | bytes | Dataset", *, duplicate_uid: Verdict | None = None
+    ) -> Result:
         """Read one film: guards, then network, then decision.
 
         Parameters
         ----------
         source : path, bytes or pydicom.Dataset
             One DICOM Part 10 file.
+        duplicate_uid : Verdict, optional
+            A node's verdict on the film's SOP Instance UID, from its memory of what it received.
+            With it the film is judged as in a node: without a patient's identity it is rejected.
 
         Returns
         -------
         Analyzed, Rejected or Failed
             Bad input never raises: it ends in coded checks.
         """
-        return self._read(source, with_network=True)
+        return self._read(source, upto="network", duplicate_uid=duplicate_uid)
 
     def check(self, source: "str | Path | bytes | Dataset") -> Result | Checked:
         """Judge the header and the pixel range of one film, without the network.
 
         Returns `Rejected` or `Failed` as `read` would, and `Checked` for a film that passes.
         """
-        return self._read(source, with_network=False)
+        return self._read(source, upto="pixels")
+
+    def check_header(self, source: bytes, *, duplicate_uid: Verdict) -> Result | Checked:
+        """Judge the file and its header as a node does when it receives them; decode nothing."""
+        return self._read(source, upto="header", duplicate_uid=duplicate_uid)
 
     def score(self, film: AcceptedRadiograph) -> float:
         """Score an accepted film: the mean logit of the release's score heads."""
@@ -217,16 +227,28 @@ class Device:
 
     @overload
     def _read(
-        self, source: "str | Path | bytes | Dataset", *, with_network: Literal[True]
+        self,
+        source: "str | Path | bytes | Dataset",
+        *,
+        upto: Literal["network"],
+        duplicate_uid: Verdict | None = None,
     ) -> Result: ...
 
     @overload
     def _read(
-        self, source: "str | Path | bytes | Dataset", *, with_network: Literal[False]
+        self,
+        source: "str | Path | bytes | Dataset",
+        *,
+        upto: Literal["header", "pixels"],
+        duplicate_uid: Verdict | None = None,
     ) -> Result | Checked: ...
 
     def _read(
-        self, source: "str | Path | bytes | Dataset", *, with_network: bool
+        self,
+        source: "str | Path | bytes | Dataset",
+        *,
+        upto: Literal["header", "pixels", "network"],
+        duplicate_uid: Verdict | None = None,
     ) -> Result | Checked:
         watch = _Stopwatch()
         label = self.release.label
@@ -236,11 +258,14 @@ class Device:
         film, accepted = taken.radiograph, None
         if film is not None:
             verdicts |= guards.judge_header(film, label)
+            if duplicate_uid is not None:
+                verdicts[CheckCode.DUPLICATE_UID] = duplicate_uid
+                verdicts[CheckCode.IDENTITY] = _required(verdicts[CheckCode.IDENTITY])
             watch.lap("guards")
-            if not _refused(verdicts):
+            if upto != "header" and not _refused(verdicts):
                 accepted = self._accept(film, verdicts, watch)
         decision = None
-        if accepted is not None and not with_network:
+        if accepted is not None and upto != "network":
             verdicts[CheckCode.PIXEL_GATE] = _NO_GATE
         elif accepted is not None:
             shaped = preprocessing.prepare(accepted)
@@ -319,6 +344,13 @@ def _as_source(source: "str | Path | bytes | Dataset") -> "Path | bytes | Datase
 
 def _refused(verdicts: dict[CheckCode, Verdict]) -> bool:
     return any(verdict.outcome is Outcome.REJECT for verdict in verdicts.values())
+
+
+def _required(identity: Verdict) -> Verdict:
+    """Refuse as a node what a command line warns of: an answer must find its patient and study."""
+    if identity.outcome is Outcome.WARN:
+        return replace(identity, outcome=Outcome.REJECT)
+    return identity
 
 
 def _source_of(taken: intake.Intake) -> Source:

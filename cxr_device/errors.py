@@ -4,6 +4,7 @@
 
     CxrDeviceError
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
+    ├── NodeError             the node cannot start as it was asked to: see what it names (exit 2)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
     ├── ClaimError            an activation map under the triage claim (a defect)
@@ -23,6 +24,7 @@ __all__ = [
     "CxrDeviceError",
     "DatasetError",
     "IntegrityError",
+    "NodeError",
     "OperatingPointError",
     "OutputError",
     "ProbabilityError",
@@ -41,6 +43,13 @@ class IntegrityError(CxrDeviceError):
         super().__init__(
             f"SELF: {what} is {found}, the release locks {locked}; reinstall cxr-device"
         )
+
+
+class NodeError(CxrDeviceError):
+    """The node cannot start: a folder in use, an address taken, a certificate missing."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"NODE {reason}")
 
 
 class ProbabilityError(CxrDeviceError, ValueError):

@@ -58,8 +58,9 @@ def crafted(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @verifies(
-    "SRS-179@e15c5319", "RC-179@88e1ca7f", "SRS-105@6aad26ca", "RC-105@c15c6fbc", "SRS-221@8d08fd29", "SRS-222@ec5c2053", "SRS-223@50a65d44", "SRS-224@8e558387", "SRS-225@1b7590db",
-    level="system",
+    "SRS-179@e15c5319", "RC-179@88e1ca7f", "SRS-105@6aad26ca", "RC-105@c15c6fbc",
+    "SRS-221@8d08fd29", "SRS-222@ec5c2053", "SRS-223@50a65d44", "SRS-224@8e558387",
+    "SRS-225@1b7590db", level="system",
 )  # fmt: skip
 @pytest.mark.parametrize("name", FILES)
 def test_a_hostile_file_is_one_coded_record_in_time(name: str, crafted: Run) -> None:

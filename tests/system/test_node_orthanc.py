@@ -1,0 +1,54 @@
+"""The node beside a real archive: Orthanc and dcmtk in a network namespace of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verification import verifies
+
+TESTS = Path(__file__).resolve().parents[1]
+NAMESPACE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+
+
+def dicomweb_plugin() -> str:
+    """Path of Orthanc's DICOMweb plugin; skips where something is missing."""
+    missing = [name for name in ("Orthanc", "storescu", "unshare") if shutil.which(name) is None]
+    plugins = sorted(Path("/usr").glob("**/libOrthancDicomWeb.so*")) if not missing else []
+    if missing or not plugins:
+        pytest.skip(f"system package missing: {', '.join(missing) or 'orthanc-dicomweb'}")
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:  # noqa: S603
+        pytest.skip("system package util-linux: this machine allows no network namespace")
+    return str(plugins[0])
+
+
+@verifies("SRS-263", "RC-263", "SRS-254", "SRS-255", level="system")
+def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
+    script = [sys.executable, str(TESTS / "orthanc_round_trip.py"), str(tmp_path)]
+    done = subprocess.run(  # noqa: S603
+        [*NAMESPACE, *script, dicomweb_plugin()],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["accepted"] == {
+        "status": "stored",
+        "modalities": ["DOC", "DX", "OT", "SR"],
+        "names_its_film": True,
+        "says_not_attempted": False,
+    }
+    assert found["refused"] == {
+        "status": "refused",
+        "modalities": ["DOC", "DX", "SR"],
+        "names_its_film": True,
+        "says_not_attempted": True,
+    }
+    assert found["studies"] == 2
+    assert found["exit_code"] == 0
