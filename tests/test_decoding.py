@@ -220,7 +220,7 @@ def jpeg_ls() -> tuple[FileDataset, bytes]:
     return film, next(generate_frames(film.PixelData, number_of_frames=1))
 
 
-@verifies("SRS-223", "RC-128", level="integration")
+@verifies("SRS-223@50a65d44", "RC-128@24430ffb", level="integration")
 @pytest.mark.parametrize("count", [1, 40])
 @pytest.mark.parametrize("table", [b"", bytes(4)])
 def test_one_frame_may_lie_in_fragments(
@@ -233,7 +233,7 @@ def test_one_frame_may_lie_in_fragments(
     assert np.array_equal(decoder.decode(film).stored, pixels(side=512))
 
 
-@verifies("SRS-223", "RC-128", level="integration")
+@verifies("SRS-223@50a65d44", "RC-128@24430ffb", level="integration")
 def test_fragments_that_are_not_one_frame_are_refused(
     jpeg_ls: tuple[FileDataset, bytes], decoder: Decoder, label: Label
 ) -> None:
@@ -255,7 +255,7 @@ def rle(*segments: bytes, width: int | None = None) -> bytes:
     return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(segments)
 
 
-@verifies("SRS-224", "RC-179", level="integration")
+@verifies("SRS-224@8e558387", "RC-179@88e1ca7f", level="integration")
 def test_rle_runs_unpack_as_the_standard_says(decoder: Decoder, label: Label) -> None:
     film = compressed(dx(pixels(side=512)), RLE)
     # PS3.5 G.3.1: -127 repeats a byte 128 times, 127 copies 128 bytes, -128 is passed over
@@ -266,7 +266,7 @@ def test_rle_runs_unpack_as_the_standard_says(decoder: Decoder, label: Label) ->
     assert np.array_equal(found, wanted)
 
 
-@verifies("SRS-224", "RC-179", level="integration")
+@verifies("SRS-224@8e558387", "RC-179@88e1ca7f", level="integration")
 def test_a_segment_that_is_not_one_byte_a_pixel_is_refused(decoder: Decoder, label: Label) -> None:
     film = compressed(dx(pixels(side=512)), RLE)
     whole = b"\x81\x07" * 2048
@@ -281,7 +281,7 @@ def test_a_segment_that_is_not_one_byte_a_pixel_is_refused(decoder: Decoder, lab
         decoder.decode(encapsulated(film, items(b"", short), label))
 
 
-@verifies("SRS-224", "RC-179", level="integration")
+@verifies("SRS-224@8e558387", "RC-179@88e1ca7f", level="integration")
 def test_rle_that_takes_too_long_is_ended(label: Label) -> None:
     film = compressed(dx(pixels(side=512)), RLE)
     with pytest.raises(DecodeError) as caught:
@@ -289,7 +289,7 @@ def test_rle_that_takes_too_long_is_ended(label: Label) -> None:
     assert caught.value.value == "time limit"
 
 
-@verifies("SRS-225", "RC-123")
+@verifies("SRS-225@1b7590db", "RC-123@fded557a")
 @settings(max_examples=60, deadline=None)
 @given(
     slope=st.floats(1e-6, 1e6), intercept=st.floats(-1e6, 1e6), center=st.floats(-1e6, 1e6),

@@ -42,7 +42,7 @@ def refused(data: bytes, *, implicit: bool = False) -> CheckCode:
     return caught.value.code
 
 
-@verifies("SRS-221", "RC-105")
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
 def test_every_element_is_found_where_it_lies() -> None:
     parts = [
         explicit(0x00080060, b"CS", b"DX"), explicit(0x00280010, b"US", b"\0\2"),
@@ -59,7 +59,7 @@ def test_every_element_is_found_where_it_lies() -> None:
     assert b"".join(parts)[found[3].value : found[3].end] == b"abcd"
 
 
-@verifies("SRS-221", "RC-105")
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
 def test_an_implicit_data_set_is_walked_by_its_lengths() -> None:
     parts = [implicit(0x00080060, b"DX"), nest(2, implicit=True), implicit(0x20500020, b"ab")]
     assert [each.tag for each in walked(b"".join(parts), implicit=True)] == [
@@ -67,14 +67,14 @@ def test_an_implicit_data_set_is_walked_by_its_lengths() -> None:
     ]  # fmt: skip
 
 
-@verifies("SRS-221", "RC-105")
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
 def test_unknown_content_is_implicit_and_private_items_may_be() -> None:
     inside = ITEM + UNDEFINED + implicit(0x00091001, b"ab") + ITEM_END + SEQUENCE_END
     for vr in (b"UN", b"SQ"):
         assert len(walked(tag(0x00091000) + vr + bytes(2) + UNDEFINED + inside)) == 1
 
 
-@verifies("SRS-221", "RC-105")
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
 @pytest.mark.parametrize(
     ("data", "is_implicit"),
     [
@@ -98,7 +98,7 @@ def test_what_breaks_the_grammar_is_coded_parse(data: bytes, *, is_implicit: boo
     assert refused(data, implicit=is_implicit) is CheckCode.PARSE
 
 
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 @pytest.mark.parametrize(
     ("data", "is_implicit"),
     [
@@ -116,14 +116,14 @@ def test_a_length_beyond_the_data_is_coded_length(data: bytes, *, is_implicit: b
     assert refused(data, implicit=is_implicit) is CheckCode.LENGTH
 
 
-@verifies("SRS-222", "RC-179")
+@verifies("SRS-222@ec5c2053", "RC-179@88e1ca7f")
 @pytest.mark.parametrize("is_implicit", [False, True])
 def test_thirty_two_nested_sequences_pass_and_one_more_is_refused(*, is_implicit: bool) -> None:
     assert len(walked(nest(32, implicit=is_implicit), implicit=is_implicit)) == 1
     assert refused(nest(33, implicit=is_implicit), implicit=is_implicit) is CheckCode.PARSE
 
 
-@verifies("SRS-222", "RC-179")
+@verifies("SRS-222@ec5c2053", "RC-179@88e1ca7f")
 def test_a_hundred_thousand_elements_pass_and_one_more_is_refused() -> None:
     def items(count: int) -> bytes:
         return tag(0x00880200) + UNDEFINED + (ITEM + bytes(4)) * count + SEQUENCE_END
@@ -134,7 +134,7 @@ def test_a_hundred_thousand_elements_pass_and_one_more_is_refused() -> None:
     assert refused(items(allowed + 1), implicit=True) is CheckCode.PARSE
 
 
-@verifies("SRS-221")
+@verifies("SRS-221@8d08fd29")
 def test_the_walk_ends_behind_the_pixel_data_and_at_another_group() -> None:
     meta, pixels = explicit(0x00020010, b"UI", b"1.2\0"), explicit(0x7FE00010, b"OW", b"ab")
     data = meta + implicit(0x00080060, b"DX")
@@ -145,7 +145,7 @@ def test_the_walk_ends_behind_the_pixel_data_and_at_another_group() -> None:
     assert (element.is_undefined, element.end) == (True, len(fragments))
 
 
-@verifies("SRS-221", "SRS-105", "RC-105")
+@verifies("SRS-221@8d08fd29", "SRS-105@6aad26ca", "RC-105@c15c6fbc")
 @settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=120), is_implicit=st.booleans())
 def test_any_bytes_end_as_elements_in_order_or_as_one_error(

@@ -38,7 +38,7 @@ def lying(queue: Queue) -> set[str]:
     }
 
 
-@verifies("SRS-252", "RC-252")
+@verifies("SRS-252@76c77da2", "RC-252@3a0e3938")
 def test_what_was_received_is_there_after_a_restart(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     film = keep(queue, b"a film")
@@ -50,7 +50,7 @@ def test_what_was_received_is_there_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
-@verifies("SRS-253", "RC-253")
+@verifies("SRS-253@44cbeb95", "RC-253@6be5ac6b")
 def test_the_same_bytes_are_one_film_and_other_bytes_a_duplicate(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     first = keep(queue, b"one")
@@ -65,7 +65,7 @@ def test_the_same_bytes_are_one_film_and_other_bytes_a_duplicate(tmp_path: Path)
     queue.close()
 
 
-@verifies("SRS-252", "RC-252")
+@verifies("SRS-252@76c77da2", "RC-252@3a0e3938")
 def test_a_film_that_could_not_be_written_is_not_in_the_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_film_that_could_not_be_written_is_not_in_the_queue(
     queue.close()
 
 
-@verifies("SRS-254", "RC-254")
+@verifies("SRS-254@0e80cc84", "RC-254@a42e0a0c")
 def test_a_film_is_kept_until_every_answer_was_taken(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     digest = keep(queue, b"a film").sha256
@@ -98,7 +98,7 @@ def test_a_film_is_kept_until_every_answer_was_taken(tmp_path: Path) -> None:
     queue.close()
 
 
-@verifies("SRS-254", "RC-254")
+@verifies("SRS-254@0e80cc84", "RC-254@a42e0a0c")
 def test_an_accepted_film_without_an_answer_keeps_its_bytes(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     accepted, refused = keep(queue, b"one", "1.1"), keep(queue, b"two", "1.2", accepted=False)
@@ -111,7 +111,7 @@ def test_an_accepted_film_without_an_answer_keeps_its_bytes(tmp_path: Path) -> N
     again.close()
 
 
-@verifies("SRS-252", "RC-252")
+@verifies("SRS-252@76c77da2", "RC-252@3a0e3938")
 def test_what_a_crash_left_is_swept_at_the_start(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     film = keep(queue, b"a film")
@@ -124,7 +124,7 @@ def test_what_a_crash_left_is_swept_at_the_start(tmp_path: Path) -> None:
     again.close()
 
 
-@verifies("SRS-251")
+@verifies("SRS-251@3d6a7be0")
 def test_a_folder_in_use_or_damaged_is_refused(tmp_path: Path) -> None:
     queue = Queue(tmp_path / "one")
     with pytest.raises(NodeError, match="another node"):
@@ -146,7 +146,7 @@ def test_a_folder_in_use_or_damaged_is_refused(tmp_path: Path) -> None:
         Queue(tmp_path / "file")
 
 
-@verifies("SRS-254", "RC-254")
+@verifies("SRS-254@0e80cc84", "RC-254@a42e0a0c")
 def test_ten_thousand_films_wait_in_order(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     with queue._transaction("filling") as database:  # noqa: SLF001  # 10,000 flushes take minutes
@@ -163,7 +163,7 @@ def test_ten_thousand_films_wait_in_order(tmp_path: Path) -> None:
     queue.close()
 
 
-@verifies("SRS-255", "RC-255")
+@verifies("SRS-255@a2fb46e6", "RC-255@260a0abd")
 def test_the_wait_doubles_up_to_its_limit() -> None:
     assert [backoff_s(n) for n in (0, 1, 2, 3)] == [
         FIRST_WAIT_S, 2 * FIRST_WAIT_S, 4 * FIRST_WAIT_S, 8 * FIRST_WAIT_S,
@@ -172,7 +172,7 @@ def test_the_wait_doubles_up_to_its_limit() -> None:
     assert backoff_s(9) == backoff_s(10**6) == LONGEST_WAIT_S
 
 
-@verifies("SRS-256", "RC-256")
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4")
 def test_a_message_has_a_longest_length_and_time() -> None:
     limits = AssociationLimits(max_message_bytes=100)
     assert limits.deadline(now=1000.0) == 1000.0 + PDU_S
@@ -185,7 +185,7 @@ def test_a_message_has_a_longest_length_and_time() -> None:
     assert limits.deadline(now=9000.0) == 9000.0 + PDU_S
 
 
-@verifies("SRS-251")
+@verifies("SRS-251@3d6a7be0")
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -207,7 +207,7 @@ def test_wrong_settings_are_refused_and_named(option: str, value: str, tmp_path:
         Configuration.parse(data=tmp_path, **{**settings, option: value})  # type: ignore[arg-type]
 
 
-@verifies("SRS-251")
+@verifies("SRS-251@3d6a7be0")
 def test_settings_are_read() -> None:
     peer = Peer.parse("ARCHIVE@[::1]:104", option="--return")
     assert peer == Peer(ae_title="ARCHIVE", address=Address(host="::1", port=104))
@@ -215,7 +215,7 @@ def test_settings_are_read() -> None:
     assert Address.parse("localhost:1", option="--metrics").is_loopback
 
 
-@verifies("SRS-251")
+@verifies("SRS-251@3d6a7be0")
 def test_a_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     for name in ("node.pem", "node.key"):
         (tmp_path / name).write_text("no certificate")
@@ -224,7 +224,7 @@ def test_a_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
         tls.server()
 
 
-@verifies("SRS-257", "RC-257")
+@verifies("SRS-257@f76f360b", "RC-257@21184b54")
 def test_commitment_tells_each_reason_apart() -> None:
     from pydicom import Dataset  # noqa: PLC0415
 

@@ -73,7 +73,7 @@ def test_the_quarter_is_every_second_row_and_column(axis: int, label: Label) -> 
 RAMP = (np.arange(1_000_000) % 4096).reshape(1000, 1000).astype(np.uint16)
 
 
-@verifies("SRS-226", "RC-124")
+@verifies("SRS-226@5d33a1d8", "RC-124@293df7e2")
 @pytest.mark.parametrize(
     ("shown", "outcome"),
     [(4096, Outcome.PASS), (32, Outcome.PASS), (31, Outcome.REJECT), (1, Outcome.REJECT)],
@@ -85,7 +85,7 @@ def test_a_window_must_show_enough_grey_levels(shown: int, outcome: Outcome, lab
     assert f"{shown} grey levels" in verdict.value
 
 
-@verifies("SRS-226", "RC-124")
+@verifies("SRS-226@5d33a1d8", "RC-124@293df7e2")
 def test_a_window_that_shows_most_of_the_film_at_one_level_is_refused(label: Label) -> None:
     clipped = np.maximum(np.arange(4096), 2500).astype(np.uint16)  # 61 % of a ramp
     verdict = judge_pixels(RAMP, bits_stored=12, label=label, table=clipped)
@@ -95,7 +95,7 @@ def test_a_window_that_shows_most_of_the_film_at_one_level_is_refused(label: Lab
     assert verdict.outcome is Outcome.PASS
 
 
-@verifies("SRS-226", "RC-124")
+@verifies("SRS-226@5d33a1d8", "RC-124@293df7e2")
 @pytest.mark.parametrize(("more", "outcome"), [(0, Outcome.PASS), (1, Outcome.REJECT)])
 def test_padding_may_cover_45_percent_of_a_film(more: int, outcome: Outcome, label: Label) -> None:
     flat = (np.arange(1_000_000) % 3000 + 1000).astype(np.uint16)

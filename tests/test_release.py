@@ -21,13 +21,14 @@ def lock(folder: Path, text: str) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """The release's own configuration over three small locked files."""
+    """The release's own configuration over four small locked files."""
     text = (PACKAGE / "release.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     (tmp_path / "weights").mkdir()
     for place, old in (
         ("weights/network.safetensors", table["network"]["weights_sha256"]),
         ("weights/network.onnx", table["network"]["graph_sha256"]),
+        ("weights/gate.onnx", table["pixel_gate"]["graph_sha256"]),
         ("preprocessing.py", table["preprocessing"]["sha256"]),
     ):
         content = place.encode()
@@ -52,6 +53,8 @@ def test_every_locked_value_is_the_file_s(package: Path) -> None:
     assert release.graph == package / "weights" / "network.onnx"
     assert release.weights_sha256 == sha256(b"weights/network.safetensors").hexdigest()
     assert release.graph_sha256 == sha256(b"weights/network.onnx").hexdigest()
+    assert release.pixel_gate.graph_sha256 == sha256(b"weights/gate.onnx").hexdigest()
+    assert release.pixel_gate.threshold.upright == table["pixel_gate"]["threshold"]
     assert release.preprocessing_sha256 == sha256(b"preprocessing.py").hexdigest()
     assert release.config_sha256 == (package / "release.sha256").read_text("ascii").strip()
     assert release.operating_point.threshold == table["operating_point"]["threshold"]

@@ -68,7 +68,7 @@ def mutated(changes: dict[int, tuple[bytes, bytes]]) -> bytes:
 RAW = st.tuples(st.sampled_from(VRS), st.one_of(st.sampled_from(TEXTS), st.binary(max_size=64)))
 
 
-@verifies("SRS-105", "RC-105", "SRS-221")
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc", "SRS-221@8d08fd29")
 @settings(max_examples=600, deadline=None)
 @given(changes=st.dictionaries(st.sampled_from(sorted(WANTED)), RAW, min_size=1, max_size=4))
 @example(changes={0x00280010: (b"DS", b"512.5 ")})
@@ -94,7 +94,7 @@ def judged(code: CheckCode, **changes: Any) -> bool:
     return HEADER_GUARDS[code](radiograph(**changes), LABEL).outcome is not Outcome.REJECT
 
 
-@verifies("SRS-229")
+@verifies("SRS-229@afc8b576")
 @settings(max_examples=400, deadline=None)
 @given(count=st.integers(0, 999), unit=st.sampled_from("DWMY"))
 @example(count=21, unit="Y")
@@ -109,7 +109,7 @@ def test_an_age_passes_from_22_to_120_years(count: int, unit: str) -> None:
     assert passes == (22 * 12 <= months < 121 * 12)
 
 
-@verifies("SRS-229")
+@verifies("SRS-229@afc8b576")
 @settings(max_examples=400, deadline=None)
 @given(
     rows=st.one_of(st.integers(0, 65535), st.sampled_from([511, 512, 513, 5999, 6000, 6001])),
@@ -126,7 +126,7 @@ def test_a_frame_passes_by_its_sides_and_shape(rows: int, columns: int) -> None:
     assert judged(CheckCode.ROWS_COLUMNS, rows=rows, columns=columns) == wanted
 
 
-@verifies("SRS-229")
+@verifies("SRS-229@afc8b576")
 @settings(max_examples=400, deadline=None)
 @given(
     allocated=st.sampled_from([0, 1, 8, 12, 16, 24, 32]),
@@ -145,7 +145,7 @@ def test_a_bit_depth_passes_by_the_standard(
     assert found == (wanted and representation < 2)
 
 
-@verifies("SRS-229")
+@verifies("SRS-229@afc8b576")
 @settings(max_examples=300, deadline=None)
 @given(
     width=st.one_of(st.floats(), st.sampled_from([-1.0, 0.0, 0.99, 1.0, 1e6, 1e7])),
@@ -158,7 +158,7 @@ def test_a_window_passes_by_its_width(width: float, function: str | None) -> Non
     assert judged(CheckCode.RESCALE_LUT, **changes) == wanted
 
 
-@verifies("SRS-229")
+@verifies("SRS-229@afc8b576")
 @settings(max_examples=200, deadline=None)
 @given(spacing=st.one_of(st.floats(0, 2), st.sampled_from([0.0799, 0.08, 0.3, 0.3001])))
 def test_a_pixel_spacing_warns_outside_its_bounds(spacing: float) -> None:

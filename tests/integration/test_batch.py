@@ -14,7 +14,7 @@ from verification import verifies
 FILMS = [Path(f"{number}.dcm") for number in range(8)]
 
 
-@verifies("SRS-237", "RC-237", level="integration")
+@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
 def test_a_batch_gives_bit_for_bit_what_films_give_alone(device: Device, tmp_path: Path) -> None:
     films = []
     for seed, syntax in enumerate([None, JPEG_LS, RLE, None, JPEG_LS]):
@@ -32,7 +32,7 @@ def test_a_batch_gives_bit_for_bit_what_films_give_alone(device: Device, tmp_pat
         assert getattr(one, "decision", None) == getattr(other, "decision", None)
 
 
-@verifies("SRS-237", "RC-237", level="integration")
+@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
 def test_the_order_is_kept_whichever_film_finishes_first() -> None:
     def judge(film: Path) -> str:
         time.sleep(0.05 if int(film.stem) % 2 == 0 else 0.0)
@@ -42,7 +42,7 @@ def test_the_order_is_kept_whichever_film_finishes_first() -> None:
         assert [judged(film) for film in FILMS] == [film.stem for film in FILMS]
 
 
-@verifies("SRS-237", "RC-237", level="integration")
+@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
 def test_a_film_out_of_its_turn_is_refused() -> None:
     with Batch(str, FILMS) as judged:
         with pytest.raises(ValueError, match=r"1\.dcm is not the next film"):
@@ -52,7 +52,7 @@ def test_a_film_out_of_its_turn_is_refused() -> None:
         judged(FILMS[0])
 
 
-@verifies("SRS-237", level="integration")
+@verifies("SRS-237@ecc93ba4", level="integration")
 def test_a_film_whose_reading_raises_ends_alone() -> None:
     def judge(film: Path) -> str:
         if film == FILMS[1]:
@@ -66,7 +66,7 @@ def test_a_film_whose_reading_raises_ends_alone() -> None:
         assert judged(FILMS[2]) == "2"
 
 
-@verifies("SRS-237", level="integration")
+@verifies("SRS-237@ecc93ba4", level="integration")
 def test_no_more_films_are_begun_than_may_lie_in_memory() -> None:
     begun: list[Path] = []
     two = threading.Barrier(AHEAD, timeout=30)

@@ -286,7 +286,7 @@ def _in_place_of(keyword: str, element: bytes, charset: str = "ISO_IR 100") -> b
     return data[:at] + struct.pack("<HH", group, number) + element + data[at + 8 + length :]
 
 
-@verifies("SRS-243", "RC-241", level="integration")
+@verifies("SRS-243@7e4c2e1f", "RC-241@234e672e", level="integration")
 def test_a_name_is_copied_byte_for_byte(device: Device) -> None:
     name = "J\xfcrgen^\xc4".encode("latin-1")
     data = _in_place_of("PatientName", b"PN" + struct.pack("<H", len(name)) + name)
@@ -294,7 +294,7 @@ def test_a_name_is_copied_byte_for_byte(device: Device) -> None:
         assert name in made
 
 
-@verifies("SRS-243", "RC-241", level="integration")
+@verifies("SRS-243@7e4c2e1f", "RC-241@234e672e", level="integration")
 @pytest.mark.parametrize(
     ("keyword", "element", "charset"),
     [

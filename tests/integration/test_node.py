@@ -84,7 +84,14 @@ def delivered(node: Node, count: int) -> Callable[[], bool]:
     return all_delivered
 
 
-@verifies("SRS-252", "SRS-254", "RC-254", "SRS-263", "RC-263", level="integration")
+@verifies(
+    "SRS-252@76c77da2",
+    "SRS-254@0e80cc84",
+    "RC-254@a42e0a0c",
+    "SRS-263@889dca72",
+    "RC-263@632df2c7",
+    level="integration",
+)
 def test_films_come_in_and_answers_go_back_into_their_studies(
     device: Device, tmp_path: Path
 ) -> None:
@@ -103,7 +110,13 @@ def test_films_come_in_and_answers_go_back_into_their_studies(
     assert "AGE" in report.to_json()
 
 
-@verifies("SRS-253", "RC-253", "SRS-129", "RC-129", level="integration")
+@verifies(
+    "SRS-253@44cbeb95",
+    "RC-253@6be5ac6b",
+    "SRS-129@30e16ddb",
+    "RC-129@60ac80da",
+    level="integration",
+)
 def test_the_same_bytes_are_answered_once_and_other_bytes_refused(
     device: Device, tmp_path: Path
 ) -> None:
@@ -119,7 +132,13 @@ def test_the_same_bytes_are_answered_once_and_other_bytes_refused(
     assert sum("DUPLICATE_UID" in report for report in reports) == 1
 
 
-@verifies("SRS-127", "RC-127", "SRS-252", "RC-252", level="integration")
+@verifies(
+    "SRS-127@77a2f79f",
+    "RC-127@34cef2c1",
+    "SRS-252@76c77da2",
+    "RC-252@3a0e3938",
+    level="integration",
+)
 def test_each_header_has_its_status(device: Device, tmp_path: Path) -> None:
     nobody = film(1, PatientID="")
     computed = film(2, SOPClassUID=CR, PresentationIntentType=None, Modality="CR")
@@ -137,7 +156,7 @@ def test_each_header_has_its_status(device: Device, tmp_path: Path) -> None:
     assert "IDENTITY" in report.to_json()
 
 
-@verifies("SRS-250", "RC-250", level="integration")
+@verifies("SRS-250@33dff3b0", "RC-250@3de670b9", level="integration")
 def test_strangers_and_other_objects_are_refused(device: Device, tmp_path: Path) -> None:
     ct, processing = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.1.1.1"
     known = {"callers": frozenset({"MODALITY"})}
@@ -155,7 +174,13 @@ def test_strangers_and_other_objects_are_refused(device: Device, tmp_path: Path)
         assert node.health().events["association_rejected"] == 2
 
 
-@verifies("SRS-255", "RC-255", "SRS-261", "RC-261", level="integration")
+@verifies(
+    "SRS-255@a2fb46e6",
+    "RC-255@260a0abd",
+    "SRS-261@90d3c700",
+    "RC-261@423545a8",
+    level="integration",
+)
 def test_an_answer_is_offered_until_the_peer_takes_it(device: Device, tmp_path: Path) -> None:
     with archive(statuses=[0xA700, RETRY]) as peer, running(device, tmp_path, peer) as node:
         assert store(node.port, film(1, PatientAge="010Y")) == [0xA900]
@@ -166,7 +191,13 @@ def test_an_answer_is_offered_until_the_peer_takes_it(device: Device, tmp_path: 
         assert sorted(peer.offers.values()) == [1, 3]
 
 
-@verifies("SRS-255", "RC-255", "SRS-259", "RC-259", level="integration")
+@verifies(
+    "SRS-255@a2fb46e6",
+    "RC-255@260a0abd",
+    "SRS-259@9dcdf119",
+    "RC-259@da7e9c28",
+    level="integration",
+)
 def test_an_archive_that_is_away_gets_its_answers_later(device: Device, tmp_path: Path) -> None:
     with archive() as peer:
         pass  # it has a port, and listens no more
@@ -181,7 +212,7 @@ def test_an_archive_that_is_away_gets_its_answers_later(device: Device, tmp_path
     assert len(peer.held) == 2
 
 
-@verifies("SRS-255", level="integration")
+@verifies("SRS-255@a2fb46e6", level="integration")
 def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     device: Device, tmp_path: Path
 ) -> None:
@@ -193,7 +224,7 @@ def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     assert len(peer.held) == 1  # the second answer; the first is held from before, says the peer
 
 
-@verifies("SRS-258", "RC-258", level="integration")
+@verifies("SRS-258@b250eb15", "RC-258@373a2435", level="integration")
 def test_a_node_started_again_goes_on(device: Device, tmp_path: Path) -> None:
     with archive() as peer:
         pass
@@ -207,7 +238,7 @@ def test_a_node_started_again_goes_on(device: Device, tmp_path: Path) -> None:
     assert len(peer.held) == 3
 
 
-@verifies("SRS-262", "RC-262", level="integration")
+@verifies("SRS-262@f48a1b32", "RC-262@14735e54", level="integration")
 def test_a_film_whose_reading_ends_is_answered_as_failed(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +261,7 @@ def test_a_film_whose_reading_ends_is_answered_as_failed(
     assert "DECODE" in report.to_json()
 
 
-@verifies("SRS-254", "SRS-262", level="integration")
+@verifies("SRS-254@0e80cc84", "SRS-262@f48a1b32", level="integration")
 def test_a_film_that_cannot_be_answered_is_closed_and_its_bytes_kept(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,7 +276,7 @@ def test_a_film_that_cannot_be_answered_is_closed_and_its_bytes_kept(
         assert len(list((tmp_path / "films").iterdir())) == 1
 
 
-@verifies("SRS-252", "RC-252", level="integration")
+@verifies("SRS-252@76c77da2", "RC-252@3a0e3938", level="integration")
 def test_what_cannot_be_made_safe_is_refused(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +299,7 @@ def test_what_cannot_be_made_safe_is_refused(
         wait(delivered(node, 1))
 
 
-@verifies("SRS-257", "RC-257", level="integration")
+@verifies("SRS-257@f76f360b", "RC-257@21184b54", level="integration")
 @pytest.mark.parametrize("calling", ["ARCHIVE", "MODALITY"])
 def test_storage_commitment_is_reported(device: Device, tmp_path: Path, calling: str) -> None:
     """The return peer gets its report on an association of its own, another on the same one."""
@@ -310,7 +341,7 @@ def test_storage_commitment_is_reported(device: Device, tmp_path: Path, calling:
     ]  # fmt: skip
 
 
-@verifies("SRS-259", level="integration")
+@verifies("SRS-259@9dcdf119", level="integration")
 def test_health_and_metrics(device: Device, tmp_path: Path) -> None:
     metrics = {"metrics": Address(host=HOST, port=0)}
     with archive() as peer, running(device, tmp_path, peer, **metrics) as node:
@@ -330,7 +361,7 @@ def test_health_and_metrics(device: Device, tmp_path: Path) -> None:
             urllib.request.urlopen(f"{base}/")  # noqa: S310
 
 
-@verifies("SRS-251", level="integration")
+@verifies("SRS-251@3d6a7be0", level="integration")
 def test_an_address_that_is_taken_is_refused(device: Device, tmp_path: Path) -> None:
     with archive() as peer, running(device, tmp_path / "one", peer) as node:
         taken = Address(host=HOST, port=node.port)
@@ -346,7 +377,7 @@ def silent(port: int, first_bytes: bytes = b"") -> socket.socket:
     return connected
 
 
-@verifies("SRS-256", "RC-256", level="integration")
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_peers_that_stall_or_lie_leave_no_thread_and_stop_nobody(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,7 +406,7 @@ def test_peers_that_stall_or_lie_leave_no_thread_and_stop_nobody(
         wait(delivered(node, 1))
 
 
-@verifies("SRS-256", "RC-256", level="integration")
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_a_message_longer_than_any_film_ends_its_association(
     device: Device, tmp_path: Path
 ) -> None:
@@ -390,7 +421,7 @@ def test_a_message_longer_than_any_film_ends_its_association(
         assert node.queue.counts()[State.DELIVERED] == 1
 
 
-@verifies("SRS-256", "RC-256", level="integration")
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_twenty_associations_at_once(device: Device, tmp_path: Path) -> None:
     films = [film(n, PatientAge="010Y") for n in range(20)]
     with archive() as peer, running(device, tmp_path, peer) as node:
@@ -401,7 +432,7 @@ def test_twenty_associations_at_once(device: Device, tmp_path: Path) -> None:
     assert len(peer.held) == 2 * 20
 
 
-@verifies("SRS-256", "RC-256", level="integration")
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_one_association_too_many_is_refused_until_one_ends(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,7 +472,7 @@ def certificate(folder: Path, name: str, *, signed_by: str | None) -> None:
     )  # fmt: skip
 
 
-@verifies("SRS-260", "RC-260", level="integration")
+@verifies("SRS-260@3213ec5b", "RC-260@ced4c950", level="integration")
 def test_tls_both_ways_with_certificates(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

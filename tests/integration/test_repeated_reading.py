@@ -83,7 +83,8 @@ def test_new_processes_and_blocked_sockets_give_the_same_record(
     block = (
         "import socket, sys\n"
         "def refuse(*a, **k): raise OSError('blocked')\n"
-        "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "socket.socket = type('S', (socket.socket,), {'__init__': refuse})\n"
+        "socket.create_connection = socket.getaddrinfo = refuse\n"
     )
     entries = [json.loads(json.dumps(record(device.read(path))))]
     for head in ("", block):

@@ -36,7 +36,7 @@ def test_the_controls_name_every_code_and_no_other() -> None:
     assert set(CONTROLS) == set(CheckCode)
 
 
-@verifies("SRS-157", "SRS-181", "SRS-182", level="system")
+@verifies("SRS-157@74eb2bf2", "SRS-181@63e776af", "SRS-182@1cf56f19", level="system")
 @pytest.mark.parametrize("code", CheckCode)
 def test_a_code_has_an_item_a_test_an_explanation_and_a_line(code: CheckCode) -> None:
     control = CONTROLS[code]

@@ -42,16 +42,13 @@ def run(
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder with a copy of the package, to be damaged; its large files are linked."""
+    """A folder with a copy of the package, to be damaged."""
     for path in sorted(PACKAGE.rglob("*")):
         if "__pycache__" in path.parts or path.is_dir():
             continue
         target = tmp_path / "cxr_device" / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path.stat().st_size > 1 << 20:
-            target.symlink_to(path)
-        else:
-            shutil.copyfile(path, target)
+        shutil.copyfile(path, target)
     return tmp_path
 
 

@@ -221,7 +221,7 @@ def disagreements(device: Device, data: bytes, wanted: dict[str, str]) -> list[s
     return faults
 
 
-@verifies("SRS-229", "RC-131", level="system")
+@verifies("SRS-229@afc8b576", "RC-131@bd2090ae", level="system")
 @pytest.mark.parametrize("photometric", PHOTOMETRICS)
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_every_combination_is_decided_as_the_table_says(
@@ -238,7 +238,7 @@ def test_every_combination_is_decided_as_the_table_says(
     assert {names: fault for names, fault in faults.items() if fault} == {}
 
 
-@verifies("SRS-229", "RC-131", level="system")
+@verifies("SRS-229@afc8b576", "RC-131@bd2090ae", level="system")
 @pytest.mark.parametrize(
     ("name", "table"), [("VIEW", MORE_VIEWS), ("BODY_PART", MORE_BODIES), ("AGE", MORE_AGES)]
 )
@@ -253,7 +253,7 @@ def test_every_other_value_is_decided_as_the_table_says(
     assert {value: fault for value, fault in faults.items() if fault} == {}
 
 
-@verifies("SRS-229", "SRS-106", "RC-106", level="system")
+@verifies("SRS-229@afc8b576", "SRS-106@606bc67b", "RC-106@c9db5400", level="system")
 @pytest.mark.parametrize("syntax", MORE_SYNTAXES)
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 def test_every_other_syntax_is_decided_as_the_table_says(
@@ -327,7 +327,7 @@ ROWS: dict[str, tuple[Edit, dict[str, str]]] = {
 }  # fmt: skip
 
 
-@verifies("SRS-229", "RC-131", level="system")
+@verifies("SRS-229@afc8b576", "RC-131@bd2090ae", level="system")
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_the_table_is_decided_so(row: str, device: Device) -> None:
     edit, outcomes = ROWS[row]
@@ -335,7 +335,7 @@ def test_every_row_of_the_table_is_decided_so(row: str, device: Device) -> None:
     assert disagreements(device, data, outcomes) == []
 
 
-@verifies("SRS-229", "SRS-107", "RC-107", level="system")
+@verifies("SRS-229@afc8b576", "SRS-107@5e273b0b", "RC-107@586e7552", level="system")
 def test_a_class_that_differs_from_the_file_meta_information_rejects(device: Device) -> None:
     data = to_bytes(frame_of("MONOCHROME2", EXPLICIT))
     other = data.replace(DX.encode(), b"1.2.840.10008.5.1.4.1.1.1.2", 1)
@@ -343,7 +343,7 @@ def test_a_class_that_differs_from_the_file_meta_information_rejects(device: Dev
     assert disagreements(device, other, {"SOP_CLASS": REJECT}) == []
 
 
-@verifies("SRS-229", "SRS-132", level="system")
+@verifies("SRS-229@afc8b576", "SRS-132@9927ddaf", level="system")
 def test_a_cut_film_fails_whatever_else_is_wrong_with_it(device: Device) -> None:
     data = edited(frame_of("MONOCHROME2", EXPLICIT), setting(Modality="CT"))
     assert isinstance(device.check(data[:-100]), Failed)

@@ -51,7 +51,9 @@ def states(data: Path) -> list[str]:
     return [state for (state,) in rows]
 
 
-@verifies("SRS-261", "RC-261", "SRS-258", "SRS-252", level="system")
+@verifies(
+    "SRS-261@90d3c700", "RC-261@423545a8", "SRS-258@b250eb15", "SRS-252@76c77da2", level="system"
+)
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
 def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -65,7 +67,7 @@ def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) ->
     audit.verify(data / "audit.jsonl")
 
 
-@verifies("SRS-261", "SRS-258", "RC-258", level="system")
+@verifies("SRS-261@90d3c700", "SRS-258@b250eb15", "RC-258@373a2435", level="system")
 def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with archive() as peer, node(data, peer, failpoint=0, with_network=False) as run:

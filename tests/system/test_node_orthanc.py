@@ -26,7 +26,9 @@ def dicomweb_plugin() -> str:
     return str(plugins[0])
 
 
-@verifies("SRS-263", "RC-263", "SRS-254", "SRS-255", level="system")
+@verifies(
+    "SRS-263@889dca72", "RC-263@632df2c7", "SRS-254@0e80cc84", "SRS-255@a2fb46e6", level="system"
+)
 def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
     script = [sys.executable, str(TESTS / "orthanc_round_trip.py"), str(tmp_path)]
     done = subprocess.run(  # noqa: S603

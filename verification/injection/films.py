@@ -183,7 +183,7 @@ def _uid(film: Dataset, rng: Generator) -> Dataset:
     )
     name = _one_of("StudyInstanceUID", "SeriesInstanceUID")(rng)
     with pydicom.config.disable_value_validation():
-        setattr(film, name, bad)
+        film.add_new(name, "UI", bad)
     return film
 
 
