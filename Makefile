@@ -63,7 +63,8 @@ inject: .venv/dev ## inject each hazard into films and keep the detection rates
 	$(BIN)/python -m verification.injection
 
 fuzz: system .venv/dev ## attack intake and command for longer, and keep the counts
-	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py guided 600
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py flipped 2000
 
 bench: .venv/dev ## speed and memory against named peers
 	$(BIN)/python -m pytest benchmarks -q

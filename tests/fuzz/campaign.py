@@ -1,10 +1,11 @@
 """Fuzz campaigns, counted: `make fuzz` writes benchmarks/results/fuzzing.json.
 
 Two attackers that know nothing of the device: libFuzzer by atheris (guided by the coverage of
-intake, guards and the decoders that run in the process) for SECONDS, and zzuf, which flips bits of
+intake, guards and the decoders that run in the process), and zzuf, which flips bits of
 whole films at random; `cxr-device check` is run on its files, a folder at a time.
 
-    PYTHONPATH=tests python tests/fuzz/campaign.py [SECONDS [FILES]]
+    PYTHONPATH=tests python tests/fuzz/campaign.py guided 600
+    PYTHONPATH=tests python tests/fuzz/campaign.py flipped 2000
 """
 
 import json
@@ -36,7 +37,7 @@ from command import Run
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE.parents[1] / "benchmarks/results/fuzzing.json"
-FOLDER_FILES = 100
+FOLDER_FILES = 500
 RATIOS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Shares of a file's bits that zzuf flips: from one or two bits to one in a hundred."""
 
@@ -104,17 +105,19 @@ def flipped(files: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run both campaigns and write their counts."""
-    given = [int(word) for word in sys.argv[1:]]
-    seconds, files = [*given, *(600, 2000)[len(given) :]]
-    result = {
-        "command": f"PYTHONPATH=tests python tests/fuzz/campaign.py {seconds} {files}",
+    """Run one campaign and put its counts into the result."""
+    campaigns = {"guided": guided, "flipped": flipped}
+    if len(sys.argv) != 3 or sys.argv[1] not in campaigns:
+        sys.exit("usage: campaign.py guided SECONDS | flipped FILES")
+    name, amount = sys.argv[1], int(sys.argv[2])
+    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    result[name] = {
+        "command": f"PYTHONPATH=tests python tests/fuzz/campaign.py {name} {amount}",
         "python": platform.python_version(),
-        "guided": guided(seconds),
-        "flipped": flipped(files),
+        **campaigns[name](amount),
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(json.dumps(result[name], indent=2) + "\n")
 
 
 if __name__ == "__main__":

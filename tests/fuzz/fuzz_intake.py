@@ -1,14 +1,13 @@
 """Coverage-guided fuzzing of the way from bytes to stored values (atheris, libFuzzer).
 
-    PYTHONPATH=tests python tests/fuzz/fuzz_intake.py -max_total_time=60 [CORPUS]
+    PYTHONPATH=tests python tests/fuzz/fuzz_intake.py -max_total_time=60
 
 Every input must end as a coded rejection or as a radiograph that every guard can judge; what is let
-through must decode or end as a `DecodeError`. Anything else is a crash, written to `crash-*`. The
-seeds are made by code, small enough for mutation; libFuzzer's options pass through.
+through must decode or end as a `DecodeError`. Anything else is a crash. The seeds are made
+by code, small enough for mutation; libFuzzer's options pass through.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 import atheris
@@ -63,18 +62,16 @@ def seeds() -> list[bytes]:
 
 
 def main() -> None:
-    """Run libFuzzer over the seeds."""
-    with tempfile.TemporaryDirectory() as folder:
-        for at, data in enumerate(seeds()):
-            (Path(folder) / f"seed-{at}").write_bytes(data)
-        options = [word for word in sys.argv[1:] if word.startswith("-")]
-        corpora = [word for word in sys.argv[1:] if not word.startswith("-")]
-        atheris.Setup(
-            [sys.argv[0], f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=2048", *options,
-             *corpora, folder],
-            answer,
-        )  # fmt: skip
-        atheris.Fuzz()
+    """Run libFuzzer over the seeds; what it learns and what crashes is kept in build/fuzz."""
+    folders = [Path("build/fuzz/corpus"), Path("build/fuzz/seeds")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for at, data in enumerate(seeds()):
+        (folders[1] / f"seed-{at}").write_bytes(data)
+    limits = [f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=2048"]
+    kept = ["-artifact_prefix=build/fuzz/", *sys.argv[1:], *map(str, folders)]
+    atheris.Setup([sys.argv[0], *limits, *kept], answer)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":
