@@ -37,9 +37,10 @@ demo: .venv/base ## set up and read a bundled film (another one: make demo FILE=
 	$(BIN)/cxr-device read $(FILE) --out build/demo || test $$? = 3
 	@echo; echo "Open build/demo/*/report.html in a browser: the film, the flag, and every check."
 
-check: .venv/dev ## formatting, lint, types, import rules
+check: .venv/dev ## formatting, lint, security lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit -q -ll -r cxr_device validation verification
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_device.explanation import ActivationMap
 from cxr_device.outputs.composite_instance import Making, Written
 from cxr_device.outputs.dicom_sr import structured_report
 from cxr_device.outputs.encapsulated_pdf import encapsulated_pdf
@@ -20,6 +21,7 @@ def answer(
     *,
     data: bytes,
     picture: NDArray[np.uint8] | None,
+    activation: ActivationMap | None = None,
 ) -> list[Written]:
     """Make the DICOM objects of one result.
 
@@ -36,6 +38,8 @@ def answer(
         The DICOM Part 10 file that was read.
     picture : ndarray of uint8, shape (rows, columns), or None
         `Device.picture(result)`: display copy of the film.
+    activation : ActivationMap or None
+        `Device.activation(result)`: drawn on the Secondary Capture, research profile alone.
 
     Returns
     -------
@@ -45,6 +49,8 @@ def answer(
 
     Raises
     ------
+    ClaimError
+        `activation` was given for a result of the triage profile.
     OutputError
         `data` is not what was read, or its patient or study attributes cannot be copied.
     """
@@ -54,6 +60,9 @@ def answer(
     statement = state(result, making.release)
     objects = [structured_report(result, statement, study, making)]
     if isinstance(result, Analyzed) and picture is not None:
-        objects.append(secondary_capture(result, statement, study, making, picture=picture))
+        page = secondary_capture(
+            result, statement, study, making, picture=picture, activation=activation
+        )
+        objects.append(page)
     objects.append(encapsulated_pdf(result, statement, study, making, picture=picture))
     return objects

@@ -51,7 +51,9 @@ def write(  # noqa: PLR0913  # what goes into the folder
         page = report(result, release, picture=picture, activation=activation).encode("utf-8")
         files = [_File("report_html", folder / "report.html", page)]
         if dicom_source is not None and not isinstance(result, Checked):
-            files += _dicom(result, release, picture, dicom_source, folder)
+            files += _dicom(
+                result, release, picture, activation, source=dicom_source, folder=folder
+            )
         written = [file.as_written() for file in files]
         entry = json.dumps(record(result, written), indent=2).encode("utf-8") + b"\n"
         files.append(_File("result_json", folder / "result.json", entry))
@@ -82,10 +84,12 @@ class _File:
         )
 
 
-def _dicom(
+def _dicom(  # noqa: PLR0913  # what stands beside the result
     result: Analyzed | Rejected | Failed,
     release: Release,
     picture: NDArray[np.uint8] | None,
+    activation: ActivationMap | None,
+    *,
     source: Path,
     folder: Path,
 ) -> list[_File]:
@@ -107,6 +111,7 @@ def _dicom(
         ),
         data=source.read_bytes(),
         picture=picture,
+        activation=activation,
     )
     return [
         _File(str(made.kind), folder / f"{made.kind}.dcm", made.data, made.sop_instance_uid)

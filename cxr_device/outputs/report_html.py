@@ -9,11 +9,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from cxr_device.checks import Check
 from cxr_device.errors import ClaimError
 from cxr_device.explanation import ActivationMap
+from cxr_device.outputs.activation_picture import draw_map, legend
 from cxr_device.outputs.roc_figure import roc_figure
 from cxr_device.release import Release
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
@@ -63,13 +64,6 @@ _WINDOWING: Final = (
 )
 """Shown by the script; in per cent of the display copy's grey range."""
 _RESET: Final = '<button type="reset">Reset</button>'
-
-_MAP_SIDE: Final = 448
-"""Pixels; longer side of the drawn map, which the browser stretches over the film."""
-_MORE, _LESS = (255, 140, 0), (0, 120, 255)
-"""RGB; cells that add more and less to the score than the mean cell."""
-_LEAST: Final = 1e-9
-"""Logits; a map flatter than this is drawn empty."""
 
 
 def report(
@@ -217,9 +211,10 @@ def _film(picture: NDArray[np.uint8] | None, activation: ActivationMap | None) -
     )
     over, slider, words = "", "", ""
     if activation is not None:
-        over = f'<img class="map" alt="" src="{_data(_map(activation, columns, rows), "PNG")}">'
+        drawn = _data(draw_map(activation, columns=columns, rows=rows), "PNG")
+        over = f'<img class="map" alt="" src="{drawn}">'
         slider = _slider("opacity", "Activation map", 45, 100, 0)
-        words = f" {_legend(activation)}"
+        words = f" {legend(activation)}"
     return (
         f'<div class="film"><div class="stack">{film}{over}</div></div>'
         f'<form class="tools" hidden title="{_DRAG}">{_WINDOWING}{slider}{_RESET}</form>'
@@ -234,33 +229,3 @@ def _data(image: Image.Image, kind: str) -> str:
     image.save(buffer, kind, quality=92)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f"data:image/{kind.lower()};base64,{data}"
-
-
-def _map(activation: ActivationMap, columns: int, rows: int) -> Image.Image:
-    """Draw the cells that add more and less than the film's mean cell: the more, the denser."""
-    apart = activation.cells - activation.cells.mean()
-    scale = min(1.0, _MAP_SIDE / max(columns, rows))
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    drawn = Image.new("RGBA", size, (0, 0, 0, 0))
-    for side, colour in ((apart, _MORE), (-apart, _LESS)):
-        share = (side / max(float(np.abs(apart).max()), _LEAST)).clip(0.0, 1.0)
-        layer = Image.new("RGBA", size, colour)
-        alpha = Image.fromarray((share * 255).astype(np.uint8))
-        layer.putalpha(alpha.resize(size, Image.Resampling.BILINEAR))
-        drawn.alpha_composite(layer)
-    words = "research profile: not the device"
-    pen = ImageDraw.Draw(drawn)
-    pen.rectangle((0, size[1] - 16, pen.textlength(words) + 10, size[1]), fill=(0, 0, 0, 255))
-    pen.text((5, size[1] - 14), words, fill=(255, 255, 255, 255))
-    return drawn
-
-
-def _legend(activation: ActivationMap) -> str:
-    rows, columns = activation.cells.shape
-    apart = activation.cells - activation.cells.mean()
-    return (
-        "Class activation map, research profile, not the device: of "
-        f"{rows} x {columns} cells the orange add more to the score than the film's mean cell (up "
-        f"to {apart.max():+.3f} logits), the blue less (down to {apart.min():+.3f}). A cell sees "
-        "more of the film than it covers and outlines no finding."
-    )

@@ -1,6 +1,7 @@
 """The Secondary Capture: the result page as a colour picture that every viewer opens.
 
-It marks nothing on the film: under the triage claim no region is pointed at.
+Under the triage claim nothing is marked on the film. Under the research profile the activation map
+is drawn over it, below a burnt-in banner that says that this is not the device.
 """
 
 from typing import Final
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from cxr_device.errors import ClaimError
+from cxr_device.explanation import ActivationMap
+from cxr_device.outputs.activation_picture import draw_map, legend
 from cxr_device.outputs.composite_instance import (
     Making,
     Written,
@@ -31,6 +35,8 @@ _MARGIN: Final = 28
 _BANNER: Final = 56
 _FILM: Final = 880
 """Pixels of the square that the film is fitted into."""
+_OPACITY: Final = 0.5
+"""Of the activation map's densest cell; the film stays visible under it."""
 _PAGE: Final = (16, 20, 26)
 _INK: Final = (232, 237, 243)
 _DIM: Final = (154, 164, 175)
@@ -41,13 +47,14 @@ _NOT_SUSPECTED: Final = (120, 200, 140)
 _LINE: Final = (58, 66, 76)
 
 
-def secondary_capture(
+def secondary_capture(  # noqa: PLR0913  # two of them are pictures
     result: Analyzed,
     statement: Statement,
     study: SourceStudy,
     making: Making,
     *,
     picture: NDArray[np.uint8],
+    activation: ActivationMap | None = None,
 ) -> Written:
     """Build the Secondary Capture of a film that was read.
 
@@ -63,12 +70,19 @@ def secondary_capture(
         Device, time and new UIDs.
     picture : ndarray of uint8, shape (rows, columns)
         Display copy of the film.
+    activation : ActivationMap or None
+        Drawn over the film; the research profile alone has one.
+
+    Raises
+    ------
+    ClaimError
+        `activation` was given for a result of another profile.
 
     References
     ----------
     .. [1] PS3.3 A.8.1 (Secondary Capture Image IOD), C.7.6.3 (Image Pixel), C.8.6.
     """
-    page = draw_page(result, statement, picture=picture)
+    page = draw_page(result, statement, picture=picture, activation=activation)
     capture = begin(DicomOutput.SECONDARY_CAPTURE, study, making)
     capture.ImageType, capture.ConversionType = ["DERIVED", "SECONDARY"], "WSD"
     capture.DateOfSecondaryCapture = capture.ContentDate
@@ -92,9 +106,15 @@ def secondary_capture(
 
 
 def draw_page(
-    result: Analyzed, statement: Statement, *, picture: NDArray[np.uint8]
+    result: Analyzed,
+    statement: Statement,
+    *,
+    picture: NDArray[np.uint8],
+    activation: ActivationMap | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the result page, shape (rows, columns, 3): banner, film, answer, identity."""
+    if activation is not None and result.device.profile != Profile.RESEARCH:
+        raise ClaimError(result.device.profile)
     page = Image.new("RGB", (_WIDTH, _HEIGHT), _PAGE)
     pen = ImageDraw.Draw(page)
     device = result.device
@@ -105,6 +125,10 @@ def draw_page(
     film = Image.fromarray(picture)
     film.thumbnail((_FILM, _FILM), Image.Resampling.LANCZOS)
     page.paste(film.convert("RGB"), (_MARGIN, _BANNER + _MARGIN))
+    if activation is not None:
+        drawn = draw_map(activation, columns=film.width, rows=film.height).resize(film.size)
+        drawn.putalpha(drawn.getchannel("A").point(lambda alpha: round(_OPACITY * alpha)))
+        page.paste(drawn, (_MARGIN, _BANNER + _MARGIN), drawn)
     caption = "Display copy of the film. Not for diagnosis."
     pen.text((_MARGIN, _BANNER + _MARGIN + film.height + 6), caption, _DIM, _font(18))
     left = _MARGIN + _FILM + 2 * _MARGIN
@@ -120,6 +144,8 @@ def draw_page(
         column.write(sentence, 22, _INK, 12)
     if result.view is not None:
         column.write(f"View {result.view.value}, from {result.view.source}.", 20, _DIM, 12)
+    if activation is not None:
+        column.write(legend(activation), 18, _DIM, 12)
     for warning in statement.warnings:
         column.write(f"Warning: {warning}", 18, _DIM, 4)
     foot = (

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
@@ -20,7 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from cxr_device import Analyzed, Device
-from cxr_device.errors import OutputError
+from cxr_device.errors import ClaimError, OutputError
 from cxr_device.outputs import folder
 from cxr_device.outputs.composite_instance import FORMS, Making
 from cxr_device.outputs.dicom_answer import answer
@@ -422,3 +423,25 @@ def test_the_picture_shows_the_film_unmarked(device: Device) -> None:
 def test_text_of_the_film_cannot_become_markup_of_the_page(device: Device) -> None:
     data = to_bytes(dx()).replace(b"CS\x06\x00CHEST ", b"CS\x06\x00<B>XY ")
     assert "<B>XY" in _pdf_text(answered(device, data)[PDF])
+
+
+@verifies("SRS-178", "RC-178", "SRS-246", level="integration")
+def test_a_map_is_drawn_for_research_alone(device: Device) -> None:
+    data = to_bytes(dx())
+    research = Device.load(profile="research")
+    result = research.read(data)
+    activation, picture = research.activation(result), research.picture(result)
+    research.close()
+    assert activation is not None
+    making = Making(release=device.release, device=result.device, made_at=MADE_AT, new_uid=new_uid)
+    made = answer(result, making, data=data, picture=picture, activation=activation)
+    page = dcmread(BytesIO(made[1].data)).pixel_array[84:964, 28:908].astype(int)
+    assert abs(page[..., 0] - page[..., 2]).max() > 30  # orange and blue lie over the grey film
+    triage = device.read(data)
+    with pytest.raises(ClaimError, match="triage"):
+        answer(
+            triage, replace(making, device=triage.device), data=data, picture=picture,
+            activation=activation,
+        )  # fmt: skip
+    plain = answered(device, data)[SC].pixel_array[84:964, 28:908]
+    assert np.array_equal(plain[..., 0], plain[..., 2])
