@@ -46,6 +46,7 @@ from pydicom import dcmread
 
 from cxr_device import Analyzed, Device
 from cxr_device.batch import Batch
+from cxr_device.decoding import Decoder
 from cxr_device.release import PACKAGE, Release
 
 RESULTS = Path(__file__).parent / "results/read.json"
@@ -120,12 +121,13 @@ def inputs(paths: dict[str, Path], peer: Callable[[Path], Any], rounds: int) -> 
     nothing = np.zeros((1, len(release.heads)), dtype=np.float32)
     passing = np.array([[9.0, -9.0, -9.0, -9.0, -9.0]], dtype=np.float32)  # the gate lets it in
     device = Device(release, infer=lambda _pixels: nothing, gate=lambda _pixels: passing)
+    device._decoder = Decoder(time_limit_s=300.0)  # noqa: SLF001  # a busy machine is no hang
     found: dict[str, Any] = {}
     for name, path in paths.items():
 
         def read(path: Path = path) -> None:
             result = device.read(path)
-            assert not any(check.is_failure for check in result.checks), result.checks
+            assert isinstance(result, Analyzed), [c for c in result.checks if c.is_rejection]
 
         def theirs(path: Path = path) -> None:
             peer(path)
@@ -212,21 +214,24 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=200, help="of the batch")
     asked = parser.parse_args()
     shaped, answer = peers()
+    figures: dict[str, Any] = {
+        "film": "a real film" if asked.film else "the phantom",
+        "torchxrayvision": version("torchxrayvision"),
+        "rounds": asked.rounds,
+        "cores": os.cpu_count(),
+    }
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         paths = films(Path(folder), asked.film)
-        figures: dict[str, Any] = {
-            "film": "a real film" if asked.film else "the phantom",
-            "torchxrayvision": version("torchxrayvision"),
-            "rounds": asked.rounds,
-            "cores": os.cpu_count(),
-            "file_to_input": inputs(paths, shaped, asked.rounds),
-            "file_to_answer": whole(paths, answer, asked.films),
-            "first_result_processor_s": first_result_s(),
-            "peak_mib": {name: peak_mib(paths[name]) for name in list(paths)[1::4]},
-        }
-    figures["load_average"] = [round(load, 1), round(os.getloadavg()[0], 1)]
-    RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        for name, measure in (
+            ("file_to_answer", lambda: whole(paths, answer, asked.films)),
+            ("first_result_processor_s", first_result_s),
+            ("file_to_input", lambda: inputs(paths, shaped, asked.rounds)),
+            ("peak_mib", lambda: {key: peak_mib(paths[key]) for key in list(paths)[1::4]}),
+        ):
+            figures[name] = measure()
+            figures["load_average"] = [round(load, 1), round(os.getloadavg()[0], 1)]
+            RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 
 
