@@ -15,14 +15,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from validation import clustered, roc
+from validation import clustered, operating, roc
 from validation.against_readers import against_readers
 from validation.estimate import Estimate, record
+from validation.figures import thinned
 from validation.readers_tables import PNEUMONIA_ENDPOINT, joined_votes, reads_from_findings
 from validation.shortcuts import film_features
 from validation.tables import read_cases
 
-__all__ = ["CardInputs", "build", "write"]
+__all__ = ["CardInputs", "build", "roc_record", "write"]
 
 Floats = NDArray[np.float64]
 
@@ -90,9 +91,12 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
     """Compute every figure of the card; intervals are between patients."""
     floor = _Floor(inputs.train, inputs.images, seed)
     peer = pd.read_csv(inputs.peer).set_index("Image Index")
+    tune = read_cases(inputs.tune, cluster="patient_id").frame
+    curves = [roc_record(tune, _airspace(tune), split="tune", endpoint=AIRSPACE)]
     card: dict[str, object] = {
         "floor_training_films": len(inputs.train),
-        "operating_point": _operating_point(inputs.tune),
+        "operating_point": {"endpoint": AIRSPACE, **_operating_point(tune, _airspace(tune))},
+        "roc": curves,
     }
     for name, path in (("tune", inputs.tune), ("test", inputs.test)):
         cases = read_cases(path, cluster="patient_id", groups=("view",))
@@ -107,6 +111,8 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
             reads = reads_from_findings(inputs.reads)
             read, votes, readers, _ = joined_votes(cases, reads)
             rows.insert(0, _readers_row(frame.loc[read], votes, floor, features[read], peer))
+            majority = votes.sum(axis=1) * 2 > votes.shape[1]
+            curves.append(roc_record(frame[read], majority, split="test", endpoint=READERS))
             found = against_readers(
                 frame["score"].to_numpy()[read],
                 votes,
@@ -127,15 +133,33 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
     return card
 
 
-def _operating_point(tune: Path) -> dict[str, object]:
-    """Sensitivity and specificity of the locked flag on `tune`, where the point was chosen."""
-    frame = read_cases(tune, cluster="patient_id").frame
-    truth, flag = _airspace(frame), frame["flag"].to_numpy(dtype=bool)
-    patient = frame["patient_id"].to_numpy()
+def _operating_point(frame: pd.DataFrame, truth: NDArray[np.bool_]) -> dict[str, object]:
+    """Sensitivity and specificity of the locked flag."""
+    flag, patient = frame["flag"].to_numpy(dtype=bool), frame["patient_id"].to_numpy()
     return {
-        "endpoint": AIRSPACE,
         "sensitivity": record(clustered.proportion(flag[truth], cluster=patient[truth])),
         "specificity": record(clustered.proportion(~flag[~truth], cluster=patient[~truth])),
+    }
+
+
+def roc_record(
+    frame: pd.DataFrame, truth: NDArray[np.bool_], *, split: str, endpoint: str
+) -> dict[str, object]:
+    """Return a curve with the locked operating point on it, as the device's report draws it.
+
+    `frame` holds `score`, `flag` and `patient_id` of each film, `truth` its endpoint, shape (n,).
+    The empirical curve is thinned to `figures.MAX_VERTICES` points and rounded to four decimals.
+    """
+    found = operating.curve(truth, frame["score"].to_numpy())
+    rates, sensitivity = thinned(found.false_positive_rate, found.true_positive_rate)
+    return {
+        "split": split,
+        "endpoint": endpoint,
+        "films": len(truth),
+        "positives": int(truth.sum()),
+        "false_positive_rate": [round(rate, 4) for rate in rates],
+        "sensitivity": [round(rate, 4) for rate in sensitivity],
+        "operating_point": _operating_point(frame, truth),
     }
 
 

@@ -9,13 +9,18 @@ from builders import JPEG_LS, RLE, compressed, dx, pixels, to_bytes
 
 from cxr_device import Analyzed, Device
 from cxr_device.batch import AHEAD, Batch
+from cxr_device.decoding import Decoder
 from verification import verifies
 
 FILMS = [Path(f"{number}.dcm") for number in range(8)]
 
 
 @verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
-def test_a_batch_gives_bit_for_bit_what_films_give_alone(device: Device, tmp_path: Path) -> None:
+def test_a_batch_gives_bit_for_bit_what_films_give_alone(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = Decoder(time_limit_s=120.0)  # a start on a busy machine is no hang
+    monkeypatch.setattr(device, "_decoder", patient)
     films = []
     for seed, syntax in enumerate([None, JPEG_LS, RLE, None, JPEG_LS]):
         film = dx(pixels(side=512, seed=seed, opacity=seed % 2 == 0))
@@ -26,6 +31,7 @@ def test_a_batch_gives_bit_for_bit_what_films_give_alone(device: Device, tmp_pat
     alone = [device.read(film) for film in films]
     with Batch(device.read, films) as judged:
         together = [judged(film) for film in films]
+    patient.close()
     assert sum(isinstance(result, Analyzed) for result in alone) == 5
     for one, other in zip(alone, together, strict=True):
         assert (one.source, one.checks) == (other.source, other.checks)

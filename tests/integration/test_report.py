@@ -41,6 +41,28 @@ def with_curve(folder: Path) -> Path:
     return path
 
 
+@verifies("SRS-232", level="integration")
+def test_the_curve_that_the_card_s_figures_write_is_drawn(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas", reason="the extra validation is not installed")
+    from validation.model_card import roc_record  # noqa: PLC0415
+
+    cases = pd.DataFrame(
+        {
+            "score": [0.1, 0.4, 0.35, 0.8], "flag": [False, True, False, True],
+            "patient_id": ["a", "b", "c", "d"],
+        }
+    )  # fmt: skip
+    curve = roc_record(cases, np.array([False, False, True, True]), split="test", endpoint="e")
+    # scikit-learn's example of roc_curve: (0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)
+    assert curve["false_positive_rate"] == [0.0, 0.0, 0.5, 0.5, 1.0]
+    assert curve["sensitivity"] == [0.0, 0.5, 0.5, 1.0, 1.0]
+    found = json.loads(CARD.read_text(encoding="utf-8"))
+    (tmp_path / "card.json").write_text(json.dumps({**found, "roc": [curve]}), encoding="utf-8")
+    drawn = roc_figure(tmp_path / "card.json")
+    assert 'points="34.0,208.0 34.0,108.0 134.0,108.0 134.0,8.0 234.0,8.0"' in drawn
+    assert "4 films, 2 positive" in drawn
+
+
 @verifies("SRS-232@939386d8", level="integration")
 def test_the_operating_point_lies_on_the_card_s_curve(tmp_path: Path) -> None:
     drawn = roc_figure(with_curve(tmp_path))

@@ -126,6 +126,21 @@ def test_width_level_and_inversion_map_the_greys(browser: str, run: Path, tmp_pa
     assert "#window" in found[6]
 
 
+@verifies("SRS-236", level="system")
+def test_the_opacity_slider_fades_the_map(browser: str, tmp_path: Path) -> None:
+    (tmp_path / "film.dcm").write_bytes(to_bytes(dx()))
+    command = ["read", str(tmp_path / "film.dcm"), "--out", str(tmp_path), "--profile", "research"]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    script = """(() => {
+      const say = [], map = document.querySelector('.map'), slider = tools.elements.opacity;
+      say.push(getComputedStyle(map).opacity);
+      slider.value = 0; slider.dispatchEvent(new Event('input', {bubbles: true}));
+      say.push(getComputedStyle(map).opacity, map.naturalWidth > 0 && map.naturalHeight > 0);
+      return say;})()"""
+    found = probed(browser, of(tmp_path, "film"), tmp_path, script)
+    assert found == ["0.45", "0", "True"]
+
+
 @verifies("SRS-233@41d15859", level="system")
 @pytest.mark.parametrize("name", ["1_film", "3_lateral", "4_text"])
 def test_a_report_prints_on_one_page(browser: str, run: Path, tmp_path: Path, name: str) -> None:

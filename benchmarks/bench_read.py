@@ -1,0 +1,239 @@
+"""Reading against torchxrayvision, in one run: file to network input, and file to answer.
+
+    PYTHONPATH=tests python benchmarks/bench_read.py [--film FILM.dcm] [--rounds N] [--films N]
+
+writes results/read.json. The peer is torchxrayvision 1.5.7 or newer on its documented path:
+`utils.read_xray_dcm`, `XRayCenterCrop`, `XRayResizer(224)` (scikit-image), and its DenseNet class
+with random weights (the time is that of trained ones). It is no dependency of this project
+(pip install torchxrayvision); to decode JPEG lossless pydicom needs another package, python-gdcm.
+A syntax that the peer cannot decode here is named in the file, without a ratio.
+
+The claim is the ratio of processor times (this process with its threads, and the decoding worker):
+it holds on a machine that others load too, where wall clock does not. Wall clock and the load are
+stated beside it. Both sides take turns in each round. The device's part holds what the peer has
+not: SHA-256 of the file, every guard, a decoder that may die.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from builders import (
+    J2K_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS,
+    RLE,
+    compressed,
+    dx,
+    pixels,
+    to_bytes,
+)  # fmt: skip
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+
+from cxr_device import Analyzed, Device
+from cxr_device.batch import Batch
+from cxr_device.decoding import Decoder
+from cxr_device.release import PACKAGE, Release
+
+RESULTS = Path(__file__).parent / "results/read.json"
+SYNTAXES = {
+    "RLE": RLE, "JPEG lossless": JPEG_LOSSLESS_SV1, "JPEG-LS": JPEG_LS, "JPEG 2000": J2K_LOSSLESS,
+}  # fmt: skip
+LARGE = (3000, 2500)
+"""Rows and columns of the 12-bit films."""
+
+
+def films(folder: Path, source: Path | None) -> dict[str, Path]:
+    """Write one film enlarged with noise, sigma 12 of 4,096, in every syntax."""
+    frame = dcmread(source).pixel_array if source else pixels() >> 4
+    small = np.asarray(Image.fromarray(frame.astype(np.uint8)).resize((1024, 1024)))
+    grown = Image.fromarray(small.astype(np.uint16) * 16).resize(LARGE[::-1])
+    noise = np.random.default_rng(0).normal(0, 12, LARGE)
+    large = (np.asarray(grown) + noise).round().clip(0, 4095).astype(np.uint16)
+    spacing = {"ImagerPixelSpacing": [0.14, 0.14]}
+    made = {
+        "raw, 8 bits, 1024 x 1024": dx(small, bits_stored=8),
+        "raw, 12 bits, 3000 x 2500": dx(large, **spacing),
+        **{name: compressed(dx(large, **spacing), uid) for name, uid in SYNTAXES.items()},
+    }
+    paths = {}
+    for number, (name, film) in enumerate(made.items()):
+        paths[name] = folder / f"{number}.dcm"
+        paths[name].write_bytes(to_bytes(film))
+    return paths
+
+
+def processor_s() -> float:
+    """Processor seconds of this process and its living children (Linux)."""
+    own = time.process_time()
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            own += int(Path(f"/proc/{child}/schedstat").read_text("ascii").split()[0]) * 1e-9
+    return own
+
+
+def once(job: Callable[[], Any]) -> tuple[float, float]:
+    """Processor and wall-clock milliseconds of one call."""
+    wall, own = time.perf_counter(), processor_s()
+    job()
+    return 1e3 * (processor_s() - own), 1e3 * (time.perf_counter() - wall)
+
+
+def both(device: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> dict[str, Any]:
+    """Medians of interleaved rounds after one warm-up, and the peer's time by the device's."""
+    times: dict[str, list[tuple[float, float]]] = {"device": [], "torchxrayvision": []}
+    for number in range(rounds + 1):
+        for name, job in (("device", device), ("torchxrayvision", peer)):
+            found = once(job)
+            if number:
+                times[name].append(found)
+    medians = {
+        name: [statistics.median(column) for column in zip(*found, strict=True)]
+        for name, found in times.items()
+    }
+    figures: dict[str, Any] = {
+        name: {"processor_ms": round(own, 1), "wall_ms": round(wall, 1)}
+        for name, (own, wall) in medians.items()
+    }
+    for place, name in enumerate(("processor_ratio", "wall_ratio")):
+        ratio = medians["torchxrayvision"][place] / medians["device"][place]
+        figures[name] = round(ratio, 2)
+    return figures
+
+
+def inputs(paths: dict[str, Path], peer: Callable[[Path], Any], rounds: int) -> dict[str, Any]:
+    """Measure file to network input; the device's network is left out of its path."""
+    release = Release.load()
+    nothing = np.zeros((1, len(release.heads)), dtype=np.float32)
+    passing = np.array([[9.0, -9.0, -9.0, -9.0, -9.0]], dtype=np.float32)  # the gate lets it in
+    device = Device(release, infer=lambda _pixels: nothing, gate=lambda _pixels: passing)
+    device._decoder = Decoder(time_limit_s=300.0)  # noqa: SLF001  # a busy machine is no hang
+    found: dict[str, Any] = {}
+    for name, path in paths.items():
+
+        def read(path: Path = path) -> None:
+            result = device.read(path)
+            assert isinstance(result, Analyzed), [c for c in result.checks if c.is_rejection]
+
+        def theirs(path: Path = path) -> None:
+            peer(path)
+
+        try:
+            theirs()
+        except (RuntimeError, NotImplementedError) as error:
+            found[name] = {"torchxrayvision": f"cannot decode here: {type(error).__name__}"}
+            continue
+        found[name] = both(read, theirs, rounds)
+        print(name, found[name], flush=True)
+    device.close()
+    return found
+
+
+def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> dict[str, Any]:
+    """Measure file to answer over a batch of raw films, one pass each."""
+    device = Device.load()
+    found: dict[str, Any] = {}
+    for name in list(paths)[:2]:
+        batch = [paths[name]] * count
+
+        def read(batch: list[Path] = batch) -> None:
+            with Batch(device.read, batch) as judged:
+                assert all(isinstance(judged(film), Analyzed) for film in batch)
+
+        def theirs(batch: list[Path] = batch) -> None:
+            for film in batch:
+                peer(film)
+
+        figures = both(read, theirs, rounds=1)
+        found[name] = {"films": count, **figures}
+        print("whole", name, found[name], flush=True)
+    device.close()
+    return found
+
+
+def peak_mib(path: Path) -> float:
+    """Largest resident set of a process that reads one film, or of its worker, in MiB."""
+    script = (
+        "import resource, sys; from cxr_device import Device; d = Device.load();"
+        "d.read(sys.argv[1]); d.close();"
+        "print(max(resource.getrusage(w).ru_maxrss for w in"
+        " (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    return round(int(told.stdout) / 1024, 1)
+
+
+def first_result_s() -> float:
+    """Processor seconds of `cxr-device read FILM` in a new process."""
+    film = PACKAGE / "examples/phantom_opacity.dcm"
+    command = [sys.executable, "-c", "from cxr_device.cli import main; main()", "read", str(film)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3)
+
+
+def peers() -> tuple[Callable[[Path], NDArray[np.float32]], Callable[[Path], Any]]:
+    """Return torchxrayvision's path to the network's input, and on through its network."""
+    xrv: Any = importlib.import_module("torchxrayvision")
+    torch: Any = importlib.import_module("torch")
+    crop, resize = xrv.datasets.XRayCenterCrop(), xrv.datasets.XRayResizer(224)
+    net = xrv.models.DenseNet(num_classes=18, in_channels=1).eval()
+
+    def shaped(path: Path) -> NDArray[np.float32]:
+        square: NDArray[np.float32] = resize(crop(xrv.utils.read_xray_dcm(path)[None]))
+        return square
+
+    def answer(path: Path) -> Any:  # noqa: ANN401
+        with torch.inference_mode():
+            return net(torch.from_numpy(shaped(path))[None])
+
+    return shaped, answer
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--film", type=Path, help="a real 8-bit film; the phantom without it")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--films", type=int, default=200, help="of the batch")
+    asked = parser.parse_args()
+    shaped, answer = peers()
+    figures: dict[str, Any] = {
+        "film": "a real film" if asked.film else "the phantom",
+        "torchxrayvision": version("torchxrayvision"),
+        "rounds": asked.rounds,
+        "cores": os.cpu_count(),
+    }
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = films(Path(folder), asked.film)
+        for name, measure in (
+            ("file_to_answer", lambda: whole(paths, answer, asked.films)),
+            ("first_result_processor_s", first_result_s),
+            ("file_to_input", lambda: inputs(paths, shaped, asked.rounds)),
+            ("peak_mib", lambda: {key: peak_mib(paths[key]) for key in list(paths)[1::4]}),
+        ):
+            figures[name] = measure()
+            figures["load_average"] = [round(load, 1), round(os.getloadavg()[0], 1)]
+            RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
