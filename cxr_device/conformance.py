@@ -3,6 +3,7 @@
 from cxr_device.checks import DESCRIPTIONS
 from cxr_device.guards import HEADER_GUARDS
 from cxr_device.intake import LOSSLESS, LOSSY
+from cxr_device.node import services
 from cxr_device.release import Release
 
 __all__ = ["statement"]
@@ -28,5 +29,7 @@ def statement(release: Release) -> str:
             "| Code | Tag | Accepted | Otherwise | Hazard | Judged from |",
             "|---|---|---|---|---|---|",
             *rows,
+            "",
+            *services.statement(),
         ]
     )
