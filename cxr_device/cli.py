@@ -14,6 +14,7 @@ from cxr_device.vocabulary import CheckCode
 
 if TYPE_CHECKING:
     from cxr_device.device import Device
+    from cxr_device.outputs.index_html import Card
     from cxr_device.result import Checked, Result
 
 __all__ = ["main"]
@@ -363,6 +364,7 @@ def _run(  # noqa: PLR0913  # what was asked for
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
+    cards: list[Card] = []
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
     with click.progressbar(
@@ -372,10 +374,27 @@ def _run(  # noqa: PLR0913  # what was asked for
         hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
     ) as bar:
         for path in bar:
-            one = _one(device, judge, path, out=out, as_json=as_json, dicom=dicom)
+            one = _one(device, judge, path, out=out, as_json=as_json, dicom=dicom, cards=cards)
             worst = max(worst, one)
+    if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
+        worst = max(worst, _index(cards, device, out))
     device.close()
     return worst
+
+
+def _index(cards: "list[Card]", device: "Device", out: Path) -> int:
+    """Write the page of all films of this run."""
+    from cxr_device.errors import OutputError  # noqa: PLC0415
+    from cxr_device.outputs.folder import write_index  # noqa: PLC0415
+    from cxr_device.result import ExitCode  # noqa: PLC0415
+
+    try:
+        write_index(cards, device.release, out=out, research=device.profile == "research")
+    except OutputError as error:
+        click.echo(str(error), err=True)
+        return int(ExitCode.OUTPUT)
+    click.echo(f"all films: {out / 'index.html'}", err=True)
+    return int(ExitCode.ANALYZED)
 
 
 def _one(  # noqa: PLR0913  # what was asked for
@@ -386,6 +405,7 @@ def _one(  # noqa: PLR0913  # what was asked for
     out: Path | None,
     as_json: bool,
     dicom: bool,
+    cards: "list[Card]",
 ) -> int:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
@@ -395,17 +415,19 @@ def _one(  # noqa: PLR0913  # what was asked for
     try:
         result: Result | Checked = judge(path)
         exit_code: ExitCode = result.exit_code
-        written = []
+        written, picture = [], None
         if out is not None:
             from cxr_device.outputs.folder import write  # noqa: PLC0415
 
+            picture = device.picture(result)
             try:
                 written = write(
                     result,
                     device.release,
-                    picture=device.picture(result),
+                    picture=picture,
                     out=out,
                     dicom_source=path if dicom else None,
+                    activation=device.activation(result),
                 )
                 if dicom and not any(output.sop_instance_uid for output in written):
                     click.echo(f"{path}: no DICOM answer: its header names no study", err=True)
@@ -413,6 +435,10 @@ def _one(  # noqa: PLR0913  # what was asked for
                 click.echo(str(error), err=True)
                 exit_code = ExitCode.OUTPUT
         entry = record(result, written)
+        if out is not None:
+            from cxr_device.outputs.index_html import card  # noqa: PLC0415
+
+            cards.append(card(entry, picture=picture, below=out))
     except Exception as error:  # noqa: BLE001  # the batch goes on
         click.echo(f"{path}: internal error {type(error).__name__}: {error}", err=True)
         return int(ExitCode.INTERNAL)

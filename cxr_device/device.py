@@ -14,6 +14,7 @@ import numpy as np
 from cxr_device import decoding, guards, intake, preprocessing, runtimes
 from cxr_device.checks import DESCRIPTIONS, Check, Verdict
 from cxr_device.decision import decide
+from cxr_device.explanation import ActivationMap, ClassActivation
 from cxr_device.pixel_range import judge_pixels
 from cxr_device.radiograph import AcceptedRadiograph, Radiograph
 from cxr_device.release import Release
@@ -91,6 +92,7 @@ class Device:
         self.profile = profile
         self._infer = infer
         self._decoder = decoding.Decoder()
+        self._explain: ClassActivation | None = None
 
     @classmethod
     def load(
@@ -177,6 +179,22 @@ class Device:
     def picture(self, result: Result | Checked) -> "NDArray[np.uint8] | None":
         """Display copy of the film that was read, shape (rows, columns); None where none was."""
         return preprocessing.picture(result.film) if isinstance(result, Analyzed) else None
+
+    def activation(self, result: Result | Checked) -> ActivationMap | None:
+        """Take the score of a film apart by cell; None outside the research profile.
+
+        A triage claim points at no region, so under it there is nothing to ask for.
+        """
+        if self.profile is not Profile.RESEARCH or not isinstance(result, Analyzed):
+            return None
+        if self._explain is None:
+            self._explain = ClassActivation(
+                graph=self.release.graph,
+                weights=self.release.weights,
+                heads=self.release.heads,
+                score_heads=self.release.score_heads,
+            )
+        return self._explain(preprocessing.prepare(result.film))
 
     def close(self) -> None:
         """End the decoding worker, if one was started."""

@@ -8,6 +8,7 @@
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
     ├── AuditError            an audit file is broken or cannot be written (exit 5)
+    ├── ClaimError            an activation map under the triage claim (a defect)
     └── OutputError           a result could not be written: check the folder (exit 6)
 
 Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded checks.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 __all__ = [
     "AuditError",
+    "ClaimError",
     "CxrDeviceError",
     "IntegrityError",
     "NodeError",
@@ -67,6 +69,13 @@ class AuditError(CxrDeviceError):
         super().__init__(
             f"AUDIT {path}: {reason}; keep the file as it is and compare it with its copies"
         )
+
+
+class ClaimError(CxrDeviceError, ValueError):
+    """An activation map was handed to an output whose profile may not show one."""
+
+    def __init__(self, profile: str) -> None:
+        super().__init__(f"CLAIM: an activation map under profile {profile}; accepted: research")
 
 
 class OutputError(CxrDeviceError, OSError):

@@ -1,4 +1,4 @@
-"""A folder a film: the record, the page and the DICOM objects, whole or not at all."""
+"""A folder a film: record, page and DICOM objects, whole or not at all; an index for a run."""
 
 import json
 import os
@@ -13,23 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_device.errors import OutputError
+from cxr_device.explanation import ActivationMap
+from cxr_device.outputs.index_html import Card, index
 from cxr_device.outputs.json_record import WrittenOutput, record
 from cxr_device.outputs.report_html import report
 from cxr_device.release import Release
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
 
-__all__ = ["write"]
+__all__ = ["write", "write_index"]
 
 _DIGEST_CHARACTERS = 12
 
 
-def write(
+def write(  # noqa: PLR0913  # what stands beside the result
     result: Analyzed | Rejected | Failed | Checked,
     release: Release,
     *,
     picture: NDArray[np.uint8] | None,
     out: Path,
     dicom_source: Path | None = None,
+    activation: ActivationMap | None = None,
 ) -> list[WrittenOutput]:
     """Write one film's folder under `out`; returns what was written.
 
@@ -38,12 +41,14 @@ def write(
 
     Raises
     ------
+    ClaimError
+        `activation` was given for a result of the triage profile.
     OutputError
         Something could not be made or written; nothing of this film is left.
     """
     folder = out / _folder_name(result)
     try:
-        page = report(result, release, picture=picture).encode("utf-8")
+        page = report(result, release, picture=picture, activation=activation).encode("utf-8")
         files = [_File("report_html", folder / "report.html", page)]
         if dicom_source is not None and not isinstance(result, Checked):
             files += _dicom(result, release, picture, dicom_source, folder)
@@ -107,6 +112,22 @@ def _dicom(
         _File(str(made.kind), folder / f"{made.kind}.dcm", made.data, made.sop_instance_uid)
         for made in objects
     ]
+
+
+def write_index(cards: Sequence[Card], release: Release, *, out: Path, research: bool) -> None:
+    """Write `index.html` for the films of one run, in their order, under `out`.
+
+    Raises
+    ------
+    OutputError
+        It could not be written; nothing half-written is left.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        page = index(cards, release, research=research).encode("utf-8")
+        _put([_File("index_html", out / "index.html", page)])
+    except OSError as error:
+        raise OutputError(out, error.strerror or str(error)) from error
 
 
 def _folder_name(result: Analyzed | Rejected | Failed | Checked) -> str:

@@ -1,14 +1,20 @@
 """The report: one self-contained HTML page for one film, readable without scripts or network."""
 
 import base64
+from hashlib import sha256
 from html import escape
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from cxr_device.checks import Check
+from cxr_device.errors import ClaimError
+from cxr_device.explanation import ActivationMap
+from cxr_device.outputs.roc_figure import roc_figure
 from cxr_device.release import Release
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
 from cxr_device.vocabulary import Flag, Outcome, Profile
@@ -21,42 +27,49 @@ _SILENCE: Final = (
 )
 """What the absence of a flag means."""
 
-_STYLE: Final = """
-:root{color-scheme:light dark;--ink:#1b1f24;--dim:#5b6470;--page:#fff;--card:#f4f6f8;--line:#d5dae0;
---green:#1a7f37;--amber:#9a6700;--red:#cf222e;--grey:#8b949e;--blue:#0b62c4}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa4af;--page:#0d1117;--card:#161b22;
---line:#30363d;--green:#3fb950;--amber:#d29922;--red:#f85149;--grey:#6e7681;--blue:#58a6ff}}
-*{box-sizing:border-box}body{margin:0;font:15px/1.45 system-ui,sans-serif;color:var(--ink);
-background:var(--page)}main{max-width:1180px;margin:0 auto;padding:20px;display:grid;gap:20px;
-grid-template-columns:minmax(300px,1fr) minmax(320px,1fr)}
-header,footer,.wide{grid-column:1/-1}h1{font-size:17px;margin:0;font-weight:600}
-.use{color:var(--dim);margin:.3em 0 0}.film img{width:100%;display:block;border-radius:6px;
-background:#000}.film figcaption{color:var(--dim);font-size:13px;margin-top:6px}figure{margin:0}
-.flag{border:2px solid;border-radius:10px;padding:16px 18px}.flag b{font-size:30px;display:block;
-line-height:1.15}.suspected{color:var(--red)}.not_suspected{color:var(--green)}
-.rejected{color:var(--amber)}.failed{color:var(--red)}.flag p{color:var(--ink);margin:.5em 0 0}
-.bar{position:relative;height:12px;border-radius:6px;background:var(--line);margin:16px 0 26px}
-.bar i{position:absolute;inset:0 auto 0 0;border-radius:6px;background:currentColor}
-.bar u{position:absolute;top:-5px;width:2px;height:22px;background:var(--ink)}
-.bar span{position:absolute;top:18px;transform:translateX(-50%);font-size:12px;color:var(--dim);
-white-space:nowrap}
-section>.use{margin:18px 0 8px}
-.row{display:flex;flex-wrap:wrap;gap:5px;margin:0;padding:0;list-style:none}
-.row li{font:12px/1 ui-monospace,monospace;padding:6px 8px;border-radius:5px;color:#fff}
-li.pass{background:var(--green)}li.warn{background:var(--amber)}li.reject{background:var(--red)}
-li.not_run{background:var(--grey)}table{border-collapse:collapse;width:100%;font-size:13px}
-td:first-child code,td.o{white-space:nowrap}
-th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}th{color:var(--dim);font-weight:600}td.o{font-weight:600}
-tr.pass .o{color:var(--green)}tr.warn .o{color:var(--amber)}tr.reject .o{color:var(--red)}
-tr.not_run{color:var(--dim)}code{font:12px ui-monospace,monospace;overflow-wrap:anywhere}
-.banner{grid-column:1/-1;background:var(--red);color:#fff;padding:8px 14px;border-radius:6px;
-font-weight:600}footer{color:var(--dim);font-size:13px;border-top:1px solid var(--line);
-padding-top:12px}footer code{color:var(--ink)}
-@media(max-width:760px){main{grid-template-columns:1fr}}
-@media print{body{font-size:11px}main{padding:0;gap:10px}.film img{max-height:340px;width:auto}
-.row li{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
-"""
+_HERE: Final = Path(__file__).parent
+_STYLE: Final = (_HERE / "report.css").read_text(encoding="utf-8")
+_SCRIPT: Final = (_HERE / "report.js").read_text(encoding="utf-8")
+"""Window, level, inversion and opacity: what the page shows without it is the whole answer."""
+
+_POLICY: Final = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    + base64.b64encode(sha256(_SCRIPT.encode("utf-8")).digest()).decode("ascii")
+    + "'"
+)
+"""Content Security Policy: the browser loads nothing and runs this script alone."""
+
+_WINDOW: Final = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true">'
+    '<filter id="window" color-interpolation-filters="sRGB"><feComponentTransfer>'
+    + "".join(f'<feFunc{c} type="linear" slope="1" intercept="0"/>' for c in "RGB")
+    + "</feComponentTransfer></filter></svg>"
+)
+"""What the sliders set: grey = slope x grey + intercept, the identity without a script."""
+
+
+def _slider(name: str, label: str, value: int, highest: int, lowest: int = 1) -> str:
+    return (
+        f'<label>{label} <input type="range" name="{name}" min="{lowest}" max="{highest}" '
+        f'value="{value}"><output></output></label>'
+    )
+
+
+_DRAG: Final = "Or drag on the film: across for width, down for level"
+_WINDOWING: Final = (
+    _slider("width", "Window width", 100, 200)
+    + _slider("level", "Level", 50, 100)
+    + '<label><input type="checkbox" name="invert"> Invert</label>'
+)
+"""Shown by the script; in per cent of the display copy's grey range."""
+_RESET: Final = '<button type="reset">Reset</button>'
+
+_MAP_SIDE: Final = 448
+"""Pixels; longer side of the drawn map, which the browser stretches over the film."""
+_MORE, _LESS = (255, 140, 0), (0, 120, 255)
+"""RGB; cells that add more and less to the score than the mean cell."""
+_LEAST: Final = 1e-9
+"""Logits; a map flatter than this is drawn empty."""
 
 
 def report(
@@ -64,30 +77,44 @@ def report(
     release: Release,
     *,
     picture: NDArray[np.uint8] | None,
+    activation: ActivationMap | None = None,
 ) -> str:
     """Build the page: the flag in one word, the film, every check, versions and digests.
 
-    `picture` is the display copy of the film, shape (rows, columns), or None without one.
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (rows, columns), or None
+        The display copy of the film.
+    activation : ActivationMap or None
+        Drawn over the film; the research profile alone has one.
+
+    Raises
+    ------
+    ClaimError
+        `activation` was given for a result of another profile.
     """
-    title = f"cxr_device: {_word(result)}"
+    if activation is not None and result.device.profile != Profile.RESEARCH:
+        raise ClaimError(result.device.profile)
     research = (
         '<p class="banner">Research profile: not the device. Not for clinical use.</p>'
         if result.device.profile == Profile.RESEARCH
         else ""
     )
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
-<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>
-<body><main>{research}
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>cxr_device: {escape(_word(result))}</title><style>{_STYLE}</style></head>
+<body>{_WINDOW}<main>{research}
 <header><h1>cxr_device {escape(result.device.version)}: chest radiograph triage</h1>
 <p class="use">{escape(release.label.intended_use)}</p></header>
-<figure class="film">{_film(picture)}</figure>
-<section>{_flag(result, release)}
-<h2 hidden>Checks</h2><p class="use">Checks, in the order in which they ran</p>
+<figure class="film-box">{_film(picture, activation)}</figure>
+<section>{_flag(result, release)}{_operating_point(result, release)}</section>
+<section class="wide checks"><h2>Checks, in the order in which they ran</h2>
 <ul class="row">{_row(result)}</ul></section>
 <section class="wide"><table><thead><tr><th>Check</th><th>Outcome</th><th>Found</th><th>Tag</th>
 <th>Accepted</th><th>Why</th></tr></thead><tbody>{_table(result)}</tbody></table></section>
-<footer>{_foot(result, release)}</footer></main></body></html>
+<footer>{_foot(result, release)}</footer></main><script>{_SCRIPT}</script></body></html>
 """
 
 
@@ -128,11 +155,23 @@ def _flag(result: Analyzed | Rejected | Failed | Checked, release: Release) -> s
     return f'<div class="flag {kind}"><b>{_word(result)}</b><ul>{reasons}</ul>{silence}</div>'
 
 
+def _operating_point(result: Analyzed | Rejected | Failed | Checked, release: Release) -> str:
+    """Draw the operating point beside an answer; a refusal has none."""
+    return (
+        roc_figure(release.weights.with_name("card.json")) if isinstance(result, Analyzed) else ""
+    )
+
+
 def _row(result: Analyzed | Rejected | Failed | Checked) -> str:
     return "".join(
-        f'<li class="{check.outcome}" title="{escape(check.message)}">{check.code}</li>'
+        f'<li class="{check.outcome}" title="{escape(_hint(check))}">{check.code}'
+        f"<span>{escape(check.value)}</span></li>"
         for check in result.checks
     )
+
+
+def _hint(check: Check) -> str:
+    return f"{check.tag}: {check.message}; accepted: {check.accepted}"
 
 
 def _table(result: Analyzed | Rejected | Failed | Checked) -> str:
@@ -149,23 +188,79 @@ def _foot(result: Analyzed | Rejected | Failed | Checked, release: Release) -> s
     device, source = result.device, result.source
     view = f"{result.view.value} (from {result.view.source})" if result.view else "not established"
     limits = " ".join(escape(text) for text in release.label.limitations)
+    facts = {
+        "View": view,
+        "File SHA-256": source.sha256 or "none",
+        "SOP Instance UID": source.sop_instance_uid or "none",
+        "Transfer syntax": source.transfer_syntax_uid or "none",
+        "Device": f"{device.name} {device.version}, claim {device.claim}, profile {device.profile}",
+        "Weights": device.weights_sha256,
+        "Configuration": device.config_sha256,
+        "Preprocessing": device.preprocessing_sha256,
+        "Time": f"{result.timing_ms.get('total', 0.0):.0f} ms",
+    }
+    lines = "".join(
+        f"<dt>{name}</dt><dd><code>{escape(value)}</code></dd>" for name, value in facts.items()
+    )
+    return f"<p>{limits}</p><dl>{lines}</dl>"
+
+
+def _film(picture: NDArray[np.uint8] | None, activation: ActivationMap | None) -> str:
+    if picture is None:
+        return (
+            '<div class="film"><p class="bare">The film was not read, so it is not shown.</p></div>'
+        )
+    rows, columns = picture.shape
+    film = (
+        f'<img style="filter:url(#window)" width="{columns}" height="{rows}" '
+        f'alt="The film that was read" src="{_data(Image.fromarray(picture), "JPEG")}">'
+    )
+    over, slider, words = "", "", ""
+    if activation is not None:
+        over = f'<img class="map" alt="" src="{_data(_map(activation, columns, rows), "PNG")}">'
+        slider = _slider("opacity", "Activation map", 45, 100, 0)
+        words = f" {_legend(activation)}"
     return (
-        f"<p>{limits}</p><p>View {escape(view)}."
-        f"<br>File SHA-256 <code>{source.sha256 or 'none'}</code>"
-        f"<br>SOP Instance UID <code>{escape(source.sop_instance_uid or 'none')}</code>"
-        f"<br>Weights <code>{device.weights_sha256}</code>"
-        f"<br>Configuration <code>{device.config_sha256}</code>"
-        f"<br>Preprocessing <code>{device.preprocessing_sha256}</code></p>"
+        f'<div class="film"><div class="stack">{film}{over}</div></div>'
+        f'<form class="tools" hidden title="{_DRAG}">{_WINDOWING}{slider}{_RESET}</form>'
+        f"<figcaption>Display copy of {columns} x {rows} pixels and 8 bits, not for "
+        f"diagnosis.{words}</figcaption>"
     )
 
 
-def _film(picture: NDArray[np.uint8] | None) -> str:
-    if picture is None:
-        return "<figcaption>The film was not decoded for display.</figcaption>"
+def _data(image: Image.Image, kind: str) -> str:
+    """Encode a picture as a data URI."""
     buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88)
+    image.save(buffer, kind, quality=92)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{data}"
+
+
+def _map(activation: ActivationMap, columns: int, rows: int) -> Image.Image:
+    """Draw the cells that add more and less than the film's mean cell: the more, the denser."""
+    apart = activation.cells - activation.cells.mean()
+    scale = min(1.0, _MAP_SIDE / max(columns, rows))
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    drawn = Image.new("RGBA", size, (0, 0, 0, 0))
+    for side, colour in ((apart, _MORE), (-apart, _LESS)):
+        share = (side / max(float(np.abs(apart).max()), _LEAST)).clip(0.0, 1.0)
+        layer = Image.new("RGBA", size, colour)
+        alpha = Image.fromarray((share * 255).astype(np.uint8))
+        layer.putalpha(alpha.resize(size, Image.Resampling.BILINEAR))
+        drawn.alpha_composite(layer)
+    words = "research profile: not the device"
+    pen = ImageDraw.Draw(drawn)
+    pen.rectangle((0, size[1] - 16, pen.textlength(words) + 10, size[1]), fill=(0, 0, 0, 255))
+    pen.text((5, size[1] - 14), words, fill=(255, 255, 255, 255))
+    return drawn
+
+
+def _legend(activation: ActivationMap) -> str:
+    rows, columns = activation.cells.shape
+    apart = activation.cells - activation.cells.mean()
     return (
-        f'<img alt="The film that was read" src="data:image/jpeg;base64,{data}">'
-        "<figcaption>Display copy, not for diagnosis.</figcaption>"
+        "Class activation map, research profile, not the device: of "
+        f"{rows} x {columns} cells the orange add more to the score than the film's mean cell (up "
+        f"to {apart.max():+.3f} logits), the blue less (down to {apart.min():+.3f}). A cell sees "
+        "more of the film than it covers and outlines no finding."
     )

@@ -12,8 +12,10 @@ from io import BytesIO
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
-from pydicom.filereader import read_partial
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag
 
 from cxr_device.errors import OutputError
@@ -107,16 +109,44 @@ def find_study(data: bytes, source: Source) -> SourceStudy | None:
 
 
 def _copy(header: Dataset, name: str) -> Dataset:
-    copy = Dataset()
+    """Copy the attributes of `COPIED`, byte for byte; Type 2 ones stay empty where absent."""
+    copy, stored = Dataset(), {}
     for keyword in COPIED:
-        try:
-            if keyword in header:
-                copy[keyword] = header[keyword]
-            elif keyword not in _OPTIONAL:
+        if keyword not in header:
+            if keyword not in _OPTIONAL:
                 setattr(copy, keyword, "")
+            continue
+        stored[keyword] = _stored(header, keyword)
+        try:
+            copy[keyword] = header[keyword]
         except Exception as error:
             raise _not_copied(name, keyword) from error
+        # A sequence in a name's place would carry any text along (PS3.6 gives the VR).
+        if dictionary_VR(keyword) != copy[keyword].VR:
+            raise _not_copied(name, keyword)
+    again = _encoded_again(copy, name)
+    for keyword, value in stored.items():
+        if value is not None and value != _stored(again, keyword):
+            # The text does not fit its character set: another name would be written.
+            raise _not_copied(name, keyword)
     return copy
+
+
+def _stored(dataset: Dataset, keyword: str) -> bytes | None:
+    """Value of an element as it lies in the file, without its padding; None once decoded."""
+    value = dataset.get_item(keyword).value
+    return value.rstrip(b" \0") if isinstance(value, bytes) else None
+
+
+def _encoded_again(copy: Dataset, name: str) -> Dataset:
+    """Write the copy and read it back, its values left as they lie in the bytes."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    try:
+        write_dataset(buffer, copy)
+        return read_dataset(BytesIO(buffer.getvalue()), is_implicit_VR=False, is_little_endian=True)
+    except Exception as error:
+        raise _not_copied(name, "the patient and study") from error
 
 
 def _not_copied(name: str, keyword: str) -> OutputError:

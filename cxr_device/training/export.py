@@ -1,11 +1,17 @@
-"""Export: the trained network as one safetensors file and an ONNX graph that points into it."""
+"""Export: the trained network as one safetensors file and an ONNX graph that points into it.
+
+Kernels are rounded to half precision once, before anything is measured, and kept so: half the
+size, and every runtime widens the same values to float32. Biases and batch statistics, which half
+precision may not hold, stay as they are.
+"""
 
 import struct
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, external_data_helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from safetensors.torch import save_file
 
 from cxr_device.network import HEADS, Ensemble
@@ -29,8 +35,11 @@ def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
         A tensor of the graph is not found, byte for byte, in the weights.
     """
     net.eval()
+    with torch.no_grad():
+        for weight in (found for found in net.parameters() if found.ndim > 1):
+            weight.copy_(weight.half())
     state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-    save_file(state, weights)
+    save_file({k: v.half() if v.ndim > 1 else v for k, v in state.items()}, weights)
     example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
     program = torch.onnx.export(
         net,
@@ -47,18 +56,29 @@ def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
         raise ValueError(message)
     model = program.model_proto
     places = _places(weights)
+    widened = []
     for tensor in model.graph.initializer:
-        data = numpy_helper.to_array(tensor).tobytes()
+        values = numpy_helper.to_array(tensor)
+        kernel = values.dtype == np.float32 and values.ndim > 1
+        data = values.astype(np.float16).tobytes() if kernel else values.tobytes()
         if data in places:
-            offset = places[data]
             external_data_helper.set_external_data(
-                tensor, location=weights.name, offset=offset, length=len(data)
+                tensor, location=weights.name, offset=places[data], length=len(data)
             )
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL
+            if kernel:
+                name, tensor.name = tensor.name, f"{tensor.name}.half"
+                tensor.data_type = TensorProto.FLOAT16
+                widened.append(
+                    helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT)
+                )
         elif len(data) > _SMALL:
             message = f"{tensor.name}: {len(data)} bytes are not in {weights.name}"
             raise ValueError(message)
+    nodes = [*widened, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     del model.metadata_props[:]
     for node in model.graph.node:
         del node.metadata_props[:]

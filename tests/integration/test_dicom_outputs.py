@@ -1,8 +1,12 @@
 """DICOM outputs: what each object says, whose study it joins, and what it leaves behind."""
 
 import json
+import shutil
+import struct
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,13 +15,14 @@ import numpy as np
 import pytest
 from builders import dx, pixels, to_bytes
 from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from cxr_device import Analyzed, Device
 from cxr_device.errors import OutputError
 from cxr_device.outputs import folder
-from cxr_device.outputs.composite_instance import Making
+from cxr_device.outputs.composite_instance import FORMS, Making
 from cxr_device.outputs.dicom_answer import answer
 from cxr_device.outputs.source_study import COPIED
 from cxr_device.vocabulary import DicomOutput
@@ -33,10 +38,17 @@ def new_uid() -> str:
 
 def answered(device: Device, data: bytes) -> dict[DicomOutput, Dataset]:
     """Read a film and parse what it is answered with."""
+    made = [dcmread(BytesIO(each)) for each in answered_bytes(device, data)]
+    kinds = {form.sop_class_uid: kind for kind, form in FORMS.items()}
+    return {kinds[each.SOPClassUID]: each for each in made}
+
+
+def answered_bytes(device: Device, data: bytes) -> list[bytes]:
+    """Read a film and return the files that it is answered with."""
     result = device.read(data)
     making = Making(release=device.release, device=result.device, made_at=MADE_AT, new_uid=new_uid)
-    objects = answer(result, making, data=data, picture=device.picture(result))
-    return {made.kind: dcmread(BytesIO(made.data)) for made in objects}
+    made = answer(result, making, data=data, picture=device.picture(result))
+    return [each.data for each in made]
 
 
 def items(report: Dataset) -> Iterator[tuple[str, Any]]:
@@ -265,6 +277,47 @@ def test_what_a_film_lacks_stays_empty(device: Device) -> None:
         assert "SpecificCharacterSet" not in each
 
 
+def _in_place_of(keyword: str, element: bytes, charset: str = "ISO_IR 100") -> bytes:
+    """A film whose element is replaced by raw bytes; explicit VR, two bytes of length."""
+    data = to_bytes(dx(SpecificCharacterSet=charset))
+    group, number = divmod(tag_for_keyword(keyword) or 0, 0x10000)
+    at = data.index(struct.pack("<HH", group, number), 132)
+    length = int.from_bytes(data[at + 6 : at + 8], "little")
+    return data[:at] + struct.pack("<HH", group, number) + element + data[at + 8 + length :]
+
+
+@verifies("SRS-243", "RC-241", level="integration")
+def test_a_name_is_copied_byte_for_byte(device: Device) -> None:
+    name = "J\xfcrgen^\xc4".encode("latin-1")
+    data = _in_place_of("PatientName", b"PN" + struct.pack("<H", len(name)) + name)
+    for made in answered_bytes(device, data):
+        assert name in made
+
+
+@verifies("SRS-243", "RC-241", level="integration")
+@pytest.mark.parametrize(
+    ("keyword", "element", "charset"),
+    [
+        ("PatientName", b"PN\x08\0J\xfcrgen^X", "ISO_IR 192"),  # Latin-1 under UTF-8
+        ("PatientID", b"FD\x08\0ABCDEFGH", "ISO_IR 100"),  # an identifier stored as a number
+        (  # a sequence that carries comments in the name's place
+            "PatientName",
+            b"SQ\0\0\x1a\0\0\0\xfe\xff\0\xe0\x12\0\0\0\x10\0\0\x40LT\x0a\0PLANTED..!",
+            "ISO_IR 100",
+        ),
+    ],
+)
+def test_identity_that_cannot_be_copied_is_refused(
+    device: Device, keyword: str, element: bytes, charset: str
+) -> None:
+    data = _in_place_of(keyword, element, charset)
+    assert device.read(data).source.sop_instance_uid
+    with pytest.raises(OutputError, match=f"{keyword} of the film cannot be copied") as refused:
+        answered(device, data)
+    assert "PLANTED" not in str(refused.value)
+    assert "rgen" not in str(refused.value)
+
+
 @verifies("SRS-244", "RC-242", level="integration")
 def test_a_film_that_changed_gives_nothing(device: Device, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
@@ -278,8 +331,6 @@ def test_a_film_that_changed_gives_nothing(device: Device, tmp_path: Path) -> No
 
 @verifies("SRS-244", "RC-242", level="integration")
 def test_the_record_lists_each_object(device: Device, tmp_path: Path) -> None:
-    from hashlib import sha256  # noqa: PLC0415
-
     path = tmp_path / "film.dcm"
     path.write_bytes(to_bytes(dx()))
     result = device.read(path)
@@ -341,9 +392,6 @@ def test_every_object_says_what_it_is_not(device: Device, profile: str, said: st
 
 def _pdf_text(document: Dataset) -> str:
     """Text of an encapsulated document, by poppler's pdftotext."""
-    import shutil  # noqa: PLC0415
-    import subprocess  # noqa: PLC0415
-
     tool = shutil.which("pdftotext")
     if tool is None:
         pytest.skip("pdftotext (Debian package poppler-utils) is not here")

@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from builders import JPEG_LOSSLESS_SV1, compressed, dx, pixels, to_bytes
+from pydicom import dcmread
 
+from cxr_device.outputs.source_study import COPIED
 from cxr_device.release import PACKAGE
 from verification import verifies
 
@@ -73,8 +76,6 @@ def test_dciodvfy_finds_no_error(outputs: Path) -> None:
 @verifies("SRS-245", level="system")
 def test_dciodvfy_would_find_an_error(outputs: Path, tmp_path: Path) -> None:
     """The check above can fail: an object without its type 1 flag is reported."""
-    from pydicom import dcmread  # noqa: PLC0415
-
     report = dcmread(next(outputs.rglob("dicom_sr.dcm")))
     del report.CompletionFlag
     report.save_as(tmp_path / "broken.dcm")
@@ -143,3 +144,48 @@ def test_a_file_without_a_study_says_so(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "no DICOM answer" in done.stderr
     assert not list((tmp_path / "out").rglob("*.dcm"))
+
+
+PLANTED = {
+    "PatientName": "Planted^Name",
+    "PatientID": "PLANTED-ID",
+    "PatientBirthDate": "19610203",
+    "PatientAge": "064Y",
+    "AccessionNumber": "PLANTED-ACC",
+    "StudyDescription": "PLANTED description",
+    "OtherPatientIDs": "PLANTED-OTHER",
+}
+
+
+@verifies("SRS-149", "RC-149", "SRS-243", "RC-241", level="system")
+def test_no_patient_stands_outside_the_headers_of_the_objects(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    (films / "1.dcm").write_bytes(to_bytes(dx(**PLANTED)))
+    (films / "2.dcm").write_bytes(to_bytes(dx(**PLANTED, ViewPosition="LL")))
+    bad = to_bytes(dx(**PLANTED, SpecificCharacterSet="ISO_IR 192"))
+    bad = bad.replace(b"Planted^Name", b"Planted^Nam\xfc")
+    (films / "3.dcm").write_bytes(bad)  # its name cannot be copied: exit 6
+    (films / "4.dcm").write_bytes(to_bytes(dx(**PLANTED)).replace(b"PA", b"\xff\xfe"))
+    (films / "5.dcm").write_bytes(to_bytes(dx(**PLANTED))[:900])
+    out = tmp_path / "out"
+    told = [run("read", films, "--dicom", "--out", out)]
+    told += [run("read", films, "--dicom", "--out", tmp_path / "again", "--json")]
+    told += [run("check", films), run("read", films / "absent Planted^Name.dcm", "--json")]
+    assert told[0].returncode == told[1].returncode == 6
+    said = "".join(done.stdout + done.stderr for done in told[:3])
+    for path in [path for path in out.rglob("*") if path.is_file()]:
+        data = path.read_bytes()
+        if path.suffix == ".dcm":
+            made = dcmread(path)
+            assert made.PatientID == "PLANTED-ID"  # its archive files it by this
+            for keyword in COPIED:
+                if keyword in made:
+                    del made[keyword]
+            buffer = BytesIO()
+            made.save_as(buffer)
+            data = buffer.getvalue()
+        said += data.decode("latin-1")
+    assert len(list(out.rglob("*.dcm"))) >= 3 + 2
+    for planted in ("Planted", "PLANTED", "19610203"):
+        assert planted not in said
