@@ -5,6 +5,7 @@ from typing import Final
 from cxr_device.checks import DESCRIPTIONS
 from cxr_device.guards import HEADER_GUARDS
 from cxr_device.intake import LOSSLESS, LOSSY
+from cxr_device.node import services
 from cxr_device.outputs.composite_instance import FORMS
 from cxr_device.outputs.source_study import COPIED
 from cxr_device.release import Release
@@ -49,5 +50,7 @@ def statement(release: Release) -> str:
             *outputs,
             "",
             f"Attributes copied from the film, and no others: {', '.join(COPIED)}.",
+            "",
+            *services.statement(),
         ]
     )

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from cxr_device.conformance import statement
 from cxr_device.errors import NodeError
 from cxr_device.node import files
 from cxr_device.node.commitment import MalformedRequestError, judge
 from cxr_device.node.configuration import Address, Configuration, Peer, Tls
-from cxr_device.node.connection import MESSAGE_S, PDU_S, AssociationLimits
+from cxr_device.node.connection import AssociationLimits
 from cxr_device.node.queue import AnswerObject, Film, Queue, State
 from cxr_device.node.sender import FIRST_WAIT_S, LONGEST_WAIT_S, backoff_s
+from cxr_device.node.services import MESSAGE_S, PDU_S, STORAGE_CLASSES
+from cxr_device.release import Release
 from verification import verifies
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -241,3 +244,11 @@ def test_commitment_tells_each_reason_apart() -> None:
     found = judge(request, known.get)
     assert found.committed == ((DX, "1.1"),)
     assert found.failed == ((DX, "1.2", 0x0110), (DX, "1.3", 0x0119), (DX, "1.4", 0x0112))
+
+
+@verifies("SRS-250", "RC-257")
+def test_the_conformance_statement_says_what_the_node_takes_and_promises(release: Release) -> None:
+    text = statement(release)
+    assert all(str(uid) in text for uid in STORAGE_CLASSES)
+    assert all(f"| 0x{status:04X} |" in text for status in (0x0000, 0xA700, 0xA900, 0xC000))
+    assert "The node is no archive" in text

@@ -9,23 +9,19 @@ from collections.abc import Callable
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.uid import UID
 from pynetdicom.association import Association
 
 from cxr_device.node.queue import Commitment
+from cxr_device.node.services import PUSH_MODEL, PUSH_MODEL_INSTANCE
 
 __all__ = [
     "INVALID_ARGUMENT",
-    "PUSH_MODEL",
     "Commitment",
     "MalformedRequestError",
     "judge",
     "report",
 ]
 
-PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
-PUSH_MODEL_INSTANCE: Final = UID("1.2.840.10008.1.20.1.1")
-"""Storage Commitment Push Model SOP Class and its well-known instance (PS3.4 J.3)."""
 INVALID_ARGUMENT: Final = 0x0115
 """Invalid argument value (PS3.7 annex C.4.3)."""
 NO_SUCH_INSTANCE: Final = 0x0112

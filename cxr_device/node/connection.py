@@ -18,9 +18,15 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cxr_device.node.journal import Journal
+from cxr_device.node.services import (
+    ASSOCIATION_S,
+    MAX_CONNECTIONS,
+    MAX_READ_BYTES,
+    MESSAGE_S,
+    PDU_S,
+)
 
 __all__ = [
-    "MAX_ASSOCIATIONS",
     "AssociationLimits",
     "BoundedServer",
     "MessageReader",
@@ -28,22 +34,6 @@ __all__ = [
     "grant_next",
 ]
 
-MAX_ASSOCIATIONS: Final = 32
-"""Associations at one time; one more is refused as a transient local limit (PS3.8 9.3.4)."""
-MAX_CONNECTIONS: Final = 2 * MAX_ASSOCIATIONS
-"""Connections at one time, those included that have not asked for an association."""
-MAX_PDU_BYTES: Final = 1 << 16
-"""Longest P-DATA-TF that the node offers to receive (PS3.8 annex D.1)."""
-MAX_PDU_HEADER: Final = 1 << 20
-"""Longest PDU of any kind that is read; a longer one ends the connection unread."""
-ASSOCIATION_S: Final = 30.0
-"""Seconds for TLS, then for the association request (PS3.8 ARTIM)."""
-NETWORK_S: Final = 60.0
-"""Seconds without any PDU after which an association is aborted."""
-PDU_S: Final = 30.0
-"""Seconds in which a PDU that has begun must be whole."""
-MESSAGE_S: Final = 300.0
-"""Seconds in which a message that has begun must be whole and answered."""
 _CHUNK: Final = 1 << 16
 
 
@@ -88,7 +78,7 @@ class MessageReader(AssociationSocket):
         if self.socket is None:
             return received
         try:
-            if nr_bytes > MAX_PDU_HEADER:
+            if nr_bytes > MAX_READ_BYTES:
                 message = f"a PDU of {nr_bytes} bytes"
                 raise OSError(message)  # noqa: TRY301  # one place ends the connection
             deadline = self.limits.deadline(time.monotonic())

@@ -19,6 +19,7 @@ from cxr_device.node.configuration import Configuration
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import Answer, Film, Queue, State
+from cxr_device.node.services import PUSH_MODEL, SUCCESS
 
 __all__ = ["Sender", "backoff_s"]
 
@@ -30,7 +31,6 @@ BATCH: Final = 32
 IDLE_S: Final = 1.0
 CONNECT_S: Final = 10.0
 RESPONSE_S: Final = 60.0
-SUCCESS: Final = 0x0000
 WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})
 """Stored, with a coercion or a mismatch (PS3.4 table B.2-1)."""
 DUPLICATE: Final = 0x0111
@@ -122,8 +122,8 @@ class Sender(threading.Thread):
         for sop_class in sorted({answer.sop_class_uid for answer in answers}):
             entity.add_requested_context(sop_class)
         if reports:
-            entity.add_requested_context(commitment.PUSH_MODEL)
-            roles.append(build_role(commitment.PUSH_MODEL, scp_role=True))
+            entity.add_requested_context(PUSH_MODEL)
+            roles.append(build_role(PUSH_MODEL, scp_role=True))
         address = self._peer.address
         return entity.associate(
             address.host,

@@ -16,11 +16,6 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from pydicom import Dataset
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -31,38 +26,28 @@ from cxr_device.errors import AuditError, NodeError
 from cxr_device.intake import TRANSFER_SYNTAXES
 from cxr_device.node import commitment
 from cxr_device.node.configuration import Configuration
-from cxr_device.node.connection import (
-    ASSOCIATION_S,
-    MAX_ASSOCIATIONS,
-    MAX_PDU_BYTES,
-    NETWORK_S,
-    BoundedServer,
-    end,
-    grant_next,
-)
+from cxr_device.node.connection import BoundedServer, end, grant_next
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import Queue
+from cxr_device.node.services import (
+    ASSOCIATION_S,
+    CANNOT_UNDERSTAND,
+    MAX_ASSOCIATIONS,
+    MAX_PDU_BYTES,
+    NETWORK_S,
+    NOT_IN_USE,
+    OUT_OF_RESOURCES,
+    PUSH_MODEL,
+    STORAGE_CLASSES,
+    SUCCESS,
+    VERIFICATION,
+)
 from cxr_device.node.worker import FIRST_ARRIVAL
 from cxr_device.result import ExitCode
 
-__all__ = ["STORAGE_CLASSES", "Server"]
+__all__ = ["Server"]
 
-STORAGE_CLASSES: Final = (
-    DigitalXRayImageStorageForPresentation,
-    ComputedRadiographyImageStorage,
-    SecondaryCaptureImageStorage,
-)
-"""SOP classes that the node takes; any other is refused when the association is negotiated."""
-
-VERIFICATION: Final = "1.2.840.10008.1.1"
-"""Verification SOP Class (PS3.4 annex A)."""
-
-SUCCESS: Final = 0x0000
-OUT_OF_RESOURCES: Final = 0xA700
-NOT_IN_USE: Final = 0xA900
-"""Data set does not match SOP class (PS3.4 table B.2-1): outside the intended use."""
-CANNOT_UNDERSTAND: Final = 0xC000
 _STATUS: Final = {
     ExitCode.ANALYZED: SUCCESS,
     ExitCode.REJECTED: NOT_IN_USE,
@@ -104,7 +89,7 @@ class Server:
         entity.acse_timeout = entity.dimse_timeout = ASSOCIATION_S
         entity.network_timeout = NETWORK_S
         contexts = [build_context(each, sorted(TRANSFER_SYNTAXES)) for each in STORAGE_CLASSES]
-        contexts += [build_context(VERIFICATION), build_context(commitment.PUSH_MODEL)]
+        contexts += [build_context(VERIFICATION), build_context(PUSH_MODEL)]
         address = (configuration.bind.host, configuration.bind.port)
         limit = device.release.label.max_file_mib * 2**20 + _MESSAGE_OVERHEAD
         try:

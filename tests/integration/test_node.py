@@ -16,8 +16,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from builders import CR, DX, SC
+from builders import CR, DX, SC, to_bytes
 from peers import (
     COMMITMENT,
     COMMITMENT_INSTANCE,
@@ -419,6 +420,30 @@ def test_a_message_longer_than_any_film_ends_its_association(
         assert store(node.port, film(2, PatientAge="010Y")) == [0xA900]
         wait(delivered(node, 1))
         assert node.queue.counts()[State.DELIVERED] == 1
+
+
+@verifies("SRS-252", "SRS-256", "RC-256", level="integration")
+def test_hostile_data_sets_get_a_status_and_stop_nobody(device: Device, tmp_path: Path) -> None:
+    whole = to_bytes(film(1, PatientAge="010Y"))
+    start = 144 + int.from_bytes(whole[140:144], "little")  # behind the file meta information
+    header, chance = whole[start : start + 2000], np.random.default_rng(15)
+    hostile = [header[: int(chance.integers(8, 2000))] for _ in range(15)]
+    for _ in range(25):
+        flipped = bytearray(header)
+        for at in chance.integers(0, len(header), 4):
+            flipped[at] ^= int(chance.integers(1, 256))
+        hostile.append(bytes(flipped))
+    with archive() as peer, running(device, tmp_path, peer) as node:
+        association = associate(node.port)
+        statuses = [store_bytes(association, each) for each in hostile]
+        association.release()
+        assert store(node.port, film(2, PatientAge="010Y")) == [0xA900]
+        wait(lambda: node.queue.counts()[State.RECEIVED] == 0)
+        wait(lambda: node.queue.counts()[State.ANSWERED] == 0)
+        assert node.health().is_running
+    assert set(statuses) <= {0xA900, 0xC000}
+    assert 0xC000 in statuses
+    assert len(peer.answers_to(film(2).SOPInstanceUID)) == 1
 
 
 @verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")

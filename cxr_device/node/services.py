@@ -1,0 +1,91 @@
+"""The services of the node as data: what it speaks, its answers and its limits.
+
+The code runs on these tables and `cxr-device conformance` prints them; nothing here needs the
+network.
+"""
+
+from typing import Final
+
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+)
+
+__all__ = ["STATUSES", "STORAGE_CLASSES", "statement"]
+
+STORAGE_CLASSES: Final = (
+    DigitalXRayImageStorageForPresentation,
+    ComputedRadiographyImageStorage,
+    SecondaryCaptureImageStorage,
+)
+"""SOP classes that the node takes; any other is refused when the association is negotiated."""
+VERIFICATION: Final = UID("1.2.840.10008.1.1")
+"""Verification SOP Class (PS3.4 annex A)."""
+PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
+PUSH_MODEL_INSTANCE: Final = UID("1.2.840.10008.1.20.1.1")
+"""Storage Commitment Push Model SOP Class and its well-known instance (PS3.4 J.3)."""
+
+SUCCESS: Final = 0x0000
+OUT_OF_RESOURCES: Final = 0xA700
+NOT_IN_USE: Final = 0xA900
+"""Data set does not match SOP class (PS3.4 table B.2-1): outside the intended use."""
+CANNOT_UNDERSTAND: Final = 0xC000
+STATUSES: Final = {
+    SUCCESS: "kept; the header is within the intended use",
+    OUT_OF_RESOURCES: "not kept: the node stops, or the film could not be made safe",
+    NOT_IN_USE: "kept; the header is outside the intended use, and the study gets a report of it",
+    CANNOT_UNDERSTAND: "kept; unreadable, and reported where a study can be found",
+}
+"""Status of a C-STORE response, given after the film is on the disk (PS3.4 table B.2-1)."""
+
+MAX_ASSOCIATIONS: Final = 32
+"""Associations at one time; one more is refused as a transient local limit (PS3.8 9.3.4)."""
+MAX_CONNECTIONS: Final = 2 * MAX_ASSOCIATIONS
+"""Connections at one time, those included that have not asked for an association."""
+MAX_PDU_BYTES: Final = 1 << 16
+"""Longest P-DATA-TF that the node offers to receive (PS3.8 annex D.1)."""
+MAX_READ_BYTES: Final = 1 << 20
+"""Longest PDU of any kind that is read; a longer one ends the connection unread."""
+ASSOCIATION_S: Final = 30.0
+"""Seconds for TLS, then for the association request (PS3.8 ARTIM)."""
+NETWORK_S: Final = 60.0
+"""Seconds without any PDU after which an association is aborted."""
+PDU_S: Final = 30.0
+"""Seconds in which a PDU that has begun must be whole."""
+MESSAGE_S: Final = 300.0
+"""Seconds in which a message that has begun must be whole and answered."""
+
+_COMMITMENT: Final = (
+    "Storage commitment: an instance is committed when it was received whole and its header is "
+    "within the intended use. The node is no archive: it removes a film when the answer to it is "
+    "delivered. Do not let a modality delete its films because of this commitment."
+)
+_LIMITS: Final = (
+    f"Limits: {MAX_ASSOCIATIONS} associations, P-DATA-TF of {MAX_PDU_BYTES} bytes; seconds: "
+    f"{ASSOCIATION_S:.0f} to associate, {PDU_S:.0f} for a PDU, {MESSAGE_S:.0f} for a message, "
+    f"{NETWORK_S:.0f} idle. TLS 1.2 or later where certificates are named."
+)
+
+
+def statement() -> list[str]:
+    """Lines of the conformance statement about the node, as Markdown."""
+    return [
+        "## DICOM node (`cxr-device node`)",
+        "",
+        "| Service | SOP class | Role |",
+        "|---|---|---|",
+        *(f"| Storage | {uid.name}, {uid} | SCP |" for uid in STORAGE_CLASSES),
+        f"| Verification | {VERIFICATION.name}, {VERIFICATION} | SCP |",
+        f"| Storage Commitment | {PUSH_MODEL.name}, {PUSH_MODEL} | SCP |",
+        "| Storage of the answers | see the outputs | SCU |",
+        "",
+        "| C-STORE status | Meaning |",
+        "|---|---|",
+        *(f"| 0x{status:04X} | {meaning} |" for status, meaning in STATUSES.items()),
+        "",
+        _COMMITMENT,
+        "",
+        _LIMITS,
+    ]
