@@ -246,7 +246,7 @@ def test_commitment_tells_each_reason_apart() -> None:
     assert found.failed == ((DX, "1.2", 0x0110), (DX, "1.3", 0x0119), (DX, "1.4", 0x0112))
 
 
-@verifies("SRS-250", "RC-257")
+@verifies("SRS-250@33dff3b0", "RC-257@21184b54")
 def test_the_conformance_statement_says_what_the_node_takes_and_promises(release: Release) -> None:
     text = statement(release)
     assert all(str(uid) in text for uid in STORAGE_CLASSES)

@@ -425,7 +425,7 @@ def test_text_of_the_film_cannot_become_markup_of_the_page(device: Device) -> No
     assert "<B>XY" in _pdf_text(answered(device, data)[PDF])
 
 
-@verifies("SRS-178", "RC-178", "SRS-246", level="integration")
+@verifies("SRS-178@5aa37ec3", "RC-178@72e47793", "SRS-246@2e3578d8", level="integration")
 def test_a_map_is_drawn_for_research_alone(device: Device) -> None:
     data = to_bytes(dx())
     research = Device.load(profile="research")

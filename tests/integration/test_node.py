@@ -225,7 +225,7 @@ def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     assert len(peer.held) == 1  # the second answer; the first is held from before, says the peer
 
 
-@verifies("SRS-258@b250eb15", "RC-258@373a2435", level="integration")
+@verifies("SRS-258@94a522ce", "RC-258@373a2435", level="integration")
 def test_a_node_started_again_goes_on(device: Device, tmp_path: Path) -> None:
     with archive() as peer:
         pass
@@ -422,7 +422,7 @@ def test_a_message_longer_than_any_film_ends_its_association(
         assert node.queue.counts()[State.DELIVERED] == 1
 
 
-@verifies("SRS-252", "SRS-256", "RC-256", level="integration")
+@verifies("SRS-252@76c77da2", "SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_hostile_data_sets_get_a_status_and_stop_nobody(device: Device, tmp_path: Path) -> None:
     whole = to_bytes(film(1, PatientAge="010Y"))
     start = 144 + int.from_bytes(whole[140:144], "little")  # behind the file meta information

@@ -41,7 +41,7 @@ def with_curve(folder: Path) -> Path:
     return path
 
 
-@verifies("SRS-232", level="integration")
+@verifies("SRS-232@939386d8", level="integration")
 def test_the_curve_that_the_card_s_figures_write_is_drawn(tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas", reason="the extra validation is not installed")
     from validation.model_card import roc_record  # noqa: PLC0415

@@ -52,7 +52,7 @@ def states(data: Path) -> list[str]:
 
 
 @verifies(
-    "SRS-261@90d3c700", "RC-261@423545a8", "SRS-258@b250eb15", "SRS-252@76c77da2", level="system"
+    "SRS-261@90d3c700", "RC-261@423545a8", "SRS-258@94a522ce", "SRS-252@76c77da2", level="system"
 )
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
 def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) ->
     audit.verify(data / "audit.jsonl")
 
 
-@verifies("SRS-261@90d3c700", "SRS-258@b250eb15", "RC-258@373a2435", level="system")
+@verifies("SRS-261@90d3c700", "SRS-258@94a522ce", "RC-258@373a2435", level="system")
 def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with archive() as peer, node(data, peer, failpoint=0, with_network=False) as run:

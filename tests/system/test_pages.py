@@ -126,7 +126,7 @@ def test_width_level_and_inversion_map_the_greys(browser: str, run: Path, tmp_pa
     assert "#window" in found[6]
 
 
-@verifies("SRS-236", level="system")
+@verifies("SRS-236@b66621e7", level="system")
 def test_the_opacity_slider_fades_the_map(browser: str, tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(to_bytes(dx()))
     command = ["read", str(tmp_path / "film.dcm"), "--out", str(tmp_path), "--profile", "research"]
