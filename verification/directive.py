@@ -16,7 +16,7 @@ from verification.dossier import Dossier, open_dossier
 from verification.metric import MetricError, resolve
 from verification.rules import judge
 
-__all__ = ["Base", "interval", "show"]
+__all__ = ["Base"]
 
 _HERE: Final = "cxr_verify_data"
 """Where a build keeps what it read, so that every directive sees one state."""
@@ -58,18 +58,6 @@ def _read_items_apart(root: Path) -> None:
         capture_output=True,
         env={**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}"},
     )
-
-
-def show(value: object, form: str = "") -> str:
-    """Write a JSON value for a reader: numbers by a format, text as it is."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "not defined"}[value]
-    if isinstance(value, float):
-        text = format(value, form or ".3f")
-        return text.replace("%", " %").replace("-", "\u2212")
-    if isinstance(value, list):
-        return ", ".join(show(one, form) for one in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 class Base(SphinxDirective):
@@ -124,17 +112,3 @@ class Base(SphinxDirective):
         if not data["evidence"]:
             return [self.banner("No test evidence was at hand when this was built: not run.")]
         return [self.banner("Evidence of a dirty tree.")] if data["dirty"] else []
-
-
-def interval(value: Any, form: str = "") -> str:  # noqa: ANN401  # a JSON value
-    """Write a value; an estimate with its interval, "\u2013" for a limit that is not defined."""
-    if not isinstance(value, dict):
-        return show(value, form)
-    if value.get("estimate") is None:
-        return f"not defined ({value.get('reason', 'no reason given')})"
-    text = show(value["estimate"], form)
-    limits = [value.get("lower"), value.get("upper")]
-    if limits == [None, None]:
-        return text
-    low, high = ("\u2013" if limit is None else show(limit, form) for limit in limits)
-    return f"{text} [{low}, {high}]"

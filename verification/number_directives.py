@@ -10,8 +10,9 @@ from docutils import nodes  # type: ignore[import-untyped]  # docutils ships no 
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from verification.directive import Base, interval, show
+from verification.directive import Base
 from verification.metric import MetricError, resolve
+from verification.notation import interval, show
 
 __all__ = ["Metric", "MetricRole", "MetricTable", "RecordTable", "Results", "named"]
 

@@ -11,7 +11,8 @@ from docutils import nodes  # type: ignore[import-untyped]  # docutils ships no 
 from docutils.parsers.rst.directives import flag  # type: ignore[import-untyped]
 from sphinx.errors import ExtensionError
 
-from verification.directive import Base, show
+from verification.directive import Base
+from verification.notation import show
 from verification.number_directives import named
 
 __all__ = ["Drawing", "Limitations"]
