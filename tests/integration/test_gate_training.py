@@ -98,6 +98,10 @@ def test_a_gate_is_trained_locked_and_held(package: Path, data: Path, tmp_path: 
     assert len(answers) == 6 * len(FAULTS)
     assert set(answers["kind"]) == set(FAULTS)
     assert answers[answers["wanted"] == "accept"]["refused"].sum() == 0  # 1 % of 6 films is none
+    fewer = every_answer(
+        [data / "manifest.csv"], splits=["tune"], cache=cache, films=2, package=package
+    )
+    assert len(fewer) == 4 + 2 * len(FAULTS)
     (run / "gate.onnx").write_bytes(blob + b"\0")
     with pytest.raises(ValueError, match=r"gate\.onnx"):
         lock_gate(run, data=data, cache=cache, package=package)
