@@ -120,6 +120,10 @@ class Server:
         """The port that is listened on."""
         return int(self._server.server_address[1])
 
+    def is_alive(self) -> bool:
+        """Whether it accepts."""
+        return self._thread.is_alive()
+
     @property
     def associations(self) -> int:
         """Associations that are open now."""

@@ -76,7 +76,7 @@ class Node:
     def health(self) -> Health:
         """How the node is now."""
         return Health(
-            is_running=self._worker.is_alive() and self._sender.is_alive(),
+            is_running=all(part.is_alive() for part in (self._worker, self._sender, self._server)),
             associations=self._server.associations,
             films={str(state): count for state, count in self.queue.counts().items()},
             oldest_waiting_s=age_s(self.queue.oldest()),
@@ -128,7 +128,7 @@ class Node:
         Raises
         ------
         RuntimeError
-            Worker or sender ended although nobody stopped them.
+            A part ended although nobody stopped it.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -138,7 +138,7 @@ class Node:
             alive = self.health().is_running
         self.stop()
         if not alive:
-            message = "worker or sender ended; the queue is safe, start the node again"
+            message = "server, worker or sender ended; the queue is safe, start the node again"
             raise RuntimeError(message)
 
 

@@ -52,7 +52,12 @@ SR = "1.2.840.10008.5.1.4.1.1.88.34"
 
 @contextmanager
 def running(
-    device: Device, data: Path, peer: Archive, answers: Any = None, **settings: Any
+    device: Device,
+    data: Path,
+    peer: Archive,
+    answers: Any = None,
+    stream: StringIO | None = None,
+    **settings: Any,
 ) -> Iterator[Node]:
     """A node on a free port that answers to `peer`."""
     configuration = Configuration(
@@ -67,7 +72,7 @@ def running(
             **settings,
         }
     )
-    node = Node(configuration, device, answers or from_outputs(device), stream=StringIO())
+    node = Node(configuration, device, answers or from_outputs(device), stream=stream or StringIO())
     node.start()
     try:
         yield node
@@ -86,21 +91,21 @@ def delivered(node: Node, count: int) -> Callable[[], bool]:
 
 
 @verifies(
-    "SRS-252@76c77da2",
-    "SRS-254@0e80cc84",
-    "RC-254@a42e0a0c",
-    "SRS-263@889dca72",
-    "RC-263@632df2c7",
-    level="integration",
+    "SRS-252", "SRS-254", "RC-254", "SRS-263", "RC-263", "SRS-149", "RC-149", level="integration"
 )
 def test_films_come_in_and_answers_go_back_into_their_studies(
     device: Device, tmp_path: Path
 ) -> None:
     accepted, refused = film(1), film(2, PatientAge="010Y")
-    with archive() as peer, running(device, tmp_path, peer) as node:
+    stream = StringIO()
+    with archive() as peer, running(device, tmp_path, peer, stream=stream) as node:
         assert store(node.port, accepted, refused) == [0x0000, 0xA900]
         wait(delivered(node, 2))
         wait(lambda: not [*(tmp_path / "films").iterdir(), *(tmp_path / "answers").iterdir()])
+    remembered = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    for planted in ("Phantom", "PHANTOM-1"):
+        assert planted not in stream.getvalue()
+        assert planted.encode() not in remembered
     by_study: dict[str, list[str]] = {}
     for answer in peer.held.values():
         by_study.setdefault(answer.StudyInstanceUID, []).append(answer.Modality)
@@ -213,7 +218,24 @@ def test_an_archive_that_is_away_gets_its_answers_later(device: Device, tmp_path
     assert len(peer.held) == 2
 
 
-@verifies("SRS-255@a2fb46e6", level="integration")
+@verifies("SRS-255", "RC-255", level="integration")
+def test_a_lost_answer_holds_up_no_other_film(device: Device, tmp_path: Path) -> None:
+    with archive() as peer:
+        pass
+    with running(device, tmp_path, peer) as node:
+        assert store(node.port, film(1, PatientAge="010Y"), film(2, PatientAge="010Y")) == [
+            0xA900, 0xA900,
+        ]  # fmt: skip
+        wait(lambda: node.queue.counts()[State.ANSWERED] == 2)
+        lost = node.queue.due(now=1e12, limit=1)[0].sha256
+        node.queue.answer_path(lost, 0).unlink()
+        peer.start()
+        wait(delivered(node, 1))
+        assert node.queue.counts()[State.ANSWERED] == 1
+        peer.stop()
+
+
+@verifies("SRS-255", level="integration")
 def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     device: Device, tmp_path: Path
 ) -> None:
