@@ -45,8 +45,8 @@ def read_manifests(manifests: list[Path]) -> pd.DataFrame:
     """Read manifests into one table, one row a film, each film once.
 
     Adds `path`, `source` and `prepared` (the folder of a prepared cache, or empty); a film that
-    two manifests hold (`nih_name` and a source that names the image) is kept in its sharper copy. Rows
-    that their manifest excludes are left out.
+    two manifests hold (`nih_name` and a source that names the image) is kept in its sharper
+    copy. Rows that their manifest excludes are left out.
 
     Raises
     ------
