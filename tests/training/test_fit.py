@@ -1,0 +1,272 @@
+"""Training on a tiny set: the choice of the epoch, refusals, a kill and several ranks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from nih_layout import cohort
+
+from verification import verifies
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from safetensors.numpy import load_file
+
+from cxr_device.errors import DatasetError, TrainingError
+from cxr_device.network import HEADS
+from cxr_device.training import cache
+from cxr_device.training.choice import best_epoch, chosen_epoch, stops
+from cxr_device.training.config import TrainingConfig
+from cxr_device.training.films import Films, pixels_of, read_manifests
+from cxr_device.training.fit import fit
+from cxr_device.training.tuning import within_view_auc
+
+TOML = """
+architecture = "efficientnet_lite0"
+seed = 5
+epochs = 3
+sizes = [32, 48, 32]
+learning_rate = 3e-4
+batch_size = 4
+shards = 2
+manifests = ["prepared/manifest.csv"]
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prepared set of 32 films, 48 pixels."""
+    folder = tmp_path_factory.mktemp("data")
+    cohort(folder / "nih", patients=16, side=64)
+    cache.prepare(
+        folder / "nih", out=folder / "prepared", size=48, rule="official", key="k3", lists=None,
+        ages=(22, 120), workers=1,
+    )  # fmt: skip
+    return folder
+
+
+def written(folder: Path, text: str = TOML) -> Path:
+    """A configuration file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(text)
+    return folder / "config.toml"
+
+
+def config(folder: Path, **changes: object) -> TrainingConfig:
+    """The tiny configuration with changes."""
+    lines = [line for line in TOML.splitlines() if line.split(" = ")[0] not in changes]
+    return TrainingConfig.read(
+        written(
+            folder, "\n".join([*lines, *(f"{k} = {json.dumps(v)}" for k, v in changes.items())])
+        )
+    )
+
+
+def command(
+    data: Path, run: Path, *, before: Sequence[str] = (), then: str = ""
+) -> subprocess.Popen[str]:
+    """Start `cxr-device train` in a process group of its own, on one thread."""
+    script = run.with_suffix(".py")
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(f"{then}\nfrom cxr_device.cli import main\nmain()\n")
+    arguments = ["train", str(written(run.parent)), "--data", str(data), "--out", str(run)]
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, *before, str(script), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for a command that must succeed; its stderr."""
+    _, errors = process.communicate(timeout=280)
+    assert process.returncode == 0, errors
+    return errors
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody cut."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    ended(command(data, run))
+    return run
+
+
+def record(run: Path) -> dict[str, Any]:
+    """The record of a run."""
+    found: dict[str, Any] = json.loads((run / "record.json").read_text())
+    return found
+
+
+def kill_at(process: subprocess.Popen[str], run: Path, *, epochs: int) -> None:
+    """Kill a run in the middle of the epoch after `epochs`."""
+    until = time.monotonic() + 250
+    log = run / "log.jsonl"
+    while not log.exists() or log.read_text().count("\n") < epochs:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@verifies("SRS-274", "RC-267", level="system")
+def test_a_killed_run_goes_on_to_the_same_weights(data: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    kill_at(command(data, run), run, epochs=1)
+    assert not (run / "record.json").exists()
+    log = run / "log.jsonl"
+    with log.open("a") as file:  # a kill between the log and the state leaves a line too many
+        file.write(json.dumps({**json.loads(log.read_text().splitlines()[0]), "epoch": 3}) + "\n")
+    ended(command(data, run))
+    assert (run / "weights.safetensors").read_bytes() == (
+        whole / "weights.safetensors"
+    ).read_bytes()
+    again, first = record(run), record(whole)
+    assert again["weights_sha256"] == first["weights_sha256"]
+    assert [line["loss"] for line in again["curve"]] == [line["loss"] for line in first["curve"]]
+    assert [line["epoch"] for line in again["curve"]] == [1, 2, 3]
+
+
+@verifies("SRS-275", level="system")
+def test_two_ranks_end_equal_and_equal_to_one(data: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended(command(data, run, before=torchrun))
+    two, one = record(run), record(whole)
+    assert len(two["parameters_sha256"]) == 2
+    assert len(set(two["parameters_sha256"])) == 1
+    assert two["hardware"].endswith("2 processes, CPU, fp32")
+    mine, theirs = (load_file(r / "weights.safetensors") for r in (run, whole))
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        np.testing.assert_allclose(mine[name], theirs[name], atol=1e-4, err_msg=name)
+    moved = [np.abs(theirs[n] - load_file(run / "weights.safetensors")[n]).max() for n in theirs]
+    assert max(moved) < 1e-4
+    losses = [[line["loss"] for line in r["curve"]] for r in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@verifies("SRS-270", "RC-267", level="integration")
+def test_the_record_names_data_choice_and_versions(data: Path, whole: Path) -> None:
+    found = record(whole)
+    manifest = json.loads((data / "prepared/prepared.json").read_text())
+    assert found["manifest_sha256"] == {"prepared/manifest.csv": manifest["manifest_sha256"]}
+    assert found["cohorts"]["prepared/manifest.csv"]["split"] == manifest["split"]
+    assert found["config"]["seed"] == 5
+    assert found["chosen"]["epoch"] == 3
+    assert found["chosen"]["end"] == "every epoch was run"
+    assert {"python", "torch", "timm", "numpy"} <= set(found["versions"])
+    assert len(found["curve"]) == 3
+
+
+@verifies("SRS-274", level="integration")
+def test_another_configuration_does_not_go_on(data: Path, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds a run of other config"):
+        fit(config(tmp_path, seed=6), data=data, run=whole, cache=tmp_path / "c")
+
+
+@verifies("SRS-277", level="integration")
+def test_a_loss_that_is_no_number_ends_the_run_by_name(data: Path, tmp_path: Path) -> None:
+    wild = config(tmp_path, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at epoch 1, step \d+; lower"):
+        fit(wild, data=data, run=tmp_path / "run", cache=tmp_path / "c")
+    assert not (tmp_path / "run/weights.safetensors").exists()
+
+
+def lines(*values: float | None) -> list[dict[str, Any]]:
+    """A log whose tuning values are these."""
+    return [
+        {"epoch": n, "tune_within_view_auc": {"score": value}} for n, value in enumerate(values, 1)
+    ]
+
+
+@verifies("SRS-276", "RC-267", level="integration")
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> None:
+    log = lines(0.60, 0.71, 0.71, 0.70)
+    assert best_epoch(log) == 2
+    assert [stops(log[:n], 2) for n in range(5)] == [False, False, False, False, True]
+    assert not stops(log, 0)
+    best = config(tmp_path, choose="best", patience=2, epochs=6, sizes=[32] * 6)
+    found = chosen_epoch(log, best)
+    assert (found["epoch"], found["value"], found["rule"]) == (2, 0.71, "best")
+    assert found["end"] == "ended early: no better tuning value in 2 epochs"
+    last = chosen_epoch(log, config(tmp_path, epochs=4, sizes=[32] * 4))
+    assert (last["epoch"], last["best_epoch"]) == (4, 2)
+    assert best_epoch(lines(None, 0.5, None)) == 2
+
+
+@verifies("SRS-276", "RC-267", level="integration")
+def test_an_early_end_keeps_the_weights_of_the_best_epoch(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    chosen = config(
+        tmp_path, choose="best", patience=1, epochs=6, sizes=[32] * 6, learning_rate=1e-12
+    )
+    fit(chosen, data=data, run=run, cache=tmp_path / "c")
+    found = record(run)
+    assert len(found["curve"]) < 6
+    assert found["chosen"]["epoch"] == best_epoch(found["curve"]) < len(found["curve"])
+    assert found["chosen"]["end"].startswith("ended early")
+    assert (run / "weights.safetensors").read_bytes() == (run / "best.safetensors").read_bytes()
+    before = (run / "weights.safetensors").stat().st_mtime_ns
+    fit(chosen, data=data, run=run, cache=tmp_path / "c")  # ended: no epoch more
+    assert record(run)["curve"] == found["curve"]
+    assert (run / "weights.safetensors").stat().st_mtime_ns > before
+
+
+@verifies("SRS-270", "RC-267", level="integration")
+def test_altered_films_do_not_train(data: Path, tmp_path: Path) -> None:
+    films = read_manifests([data / "prepared/manifest.csv"])
+    assert pixels_of(films, size=None, cache=tmp_path)[0].shape == (48, 48)
+    exact = pixels_of(films.head(2), size=224, cache=tmp_path)
+    assert exact[0].shape == (224, 224)
+    assert exact[0].dtype == np.uint16
+    for file in ("manifest.csv", "pixels.npy", "prepared.json", "plan.json"):
+        (tmp_path / file).write_bytes((data / "prepared" / file).read_bytes())
+    (tmp_path / "manifest.csv").write_text((tmp_path / "manifest.csv").read_text() + "\n")
+    with pytest.raises(DatasetError, match=r"manifest\.csv: has SHA-256"):
+        read_manifests([tmp_path / "manifest.csv"])
+
+
+def test_a_view_with_one_class_has_no_tuning_value() -> None:
+    films = Films(
+        table=pd.DataFrame({"view": ["PA", "PA", "AP", "AP"]}),
+        pixels=np.zeros((4, 2, 2), np.uint16),
+    )
+    score = np.array([0.2, 0.9, 0.5, 0.1])
+    assert within_view_auc(films, score, np.array([0, 1, 0, 0], np.float32)) == 1.0
+    assert within_view_auc(films, score, np.array([1, 1, 0, 0], np.float32)) is None
+
+
+@verifies("SRS-276", level="integration")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"colour": 1}, "unknown keys colour"),
+        ({"sizes": [32]}, r"sizes \[32\] for 3 epochs"),
+        ({"shards": 3}, "batch_size 4 in 3 shards"),
+        ({"choose": "first"}, "choose 'first'"),
+        ({"learning_rate": 0}, "learning_rate 0"),
+    ],
+)
+def test_a_wrong_configuration_is_named(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(DatasetError, match=words):
+        config(tmp_path, **changes)
+    assert len(HEADS) == 16
+
+
+def test_a_missing_manifest_or_empty_split_is_named(data: Path, tmp_path: Path) -> None:
+    absent = config(tmp_path, manifests=["absent/manifest.csv"])
+    with pytest.raises(DatasetError, match=r"absent/manifest\.csv: is missing"):
+        fit(absent, data=data, run=tmp_path / "run", cache=tmp_path / "c")
