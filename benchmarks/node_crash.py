@@ -74,7 +74,8 @@ def at_random(studies: int) -> dict[str, Any]:
             with node(data, peer, with_network=False) as run:
                 deadline = time.monotonic() + chance.uniform(0, LONGEST_LIFE_S)
                 timer = threading.Timer(deadline - time.monotonic(), run.process.kill)
-                timer.start()
+                if kills < studies:  # then it may finish
+                    timer.start()
                 while pending and run.process.is_alive():
                     if offer(run, pending[0]) is None:
                         break

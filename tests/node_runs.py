@@ -83,13 +83,14 @@ def node(
 ) -> Iterator[Run]:
     """A node in its own process, until it listens or ended; SIGTERM ends it."""
     _FORKS.set_forkserver_preload(["node_preload"])
-    log = data.with_suffix(".log")
+    lives = len(list(data.parent.glob(f"{data.name}-*.log")))
+    log = data.parent / f"{data.name}-{lives}.log"
     process = _FORKS.Process(
         target=serve,
         args=(str(data), str(log), f"{peer.ae_title}@{HOST}:{peer.port}", bind_port, failpoint),
         kwargs={"with_network": with_network},
     )
-    log.unlink(missing_ok=True)
+    log.touch()
     process.start()
     run = Run(process, log)
     try:

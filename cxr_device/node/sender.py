@@ -93,7 +93,15 @@ class Sender(threading.Thread):
 
     def _send(self, films: list[Film], reports: list[commitment.Commitment]) -> None:
         """Open one association and send everything over it."""
-        work = [(film, self._queue.unsent(film.sha256)) for film in films]
+        work = []
+        for film in films:
+            answers = self._queue.unsent(film.sha256)
+            if answers:
+                work.append((film, answers))
+            else:  # a crash came between the last answer and the end of the film
+                self._finish(film)
+        if not work and not reports:
+            return
         association = self._associate(
             [answer for _, answers in work for answer in answers], reports
         )
@@ -157,6 +165,10 @@ class Sender(threading.Thread):
                 message = "the association ended"
                 raise ConnectionError(message)
             return
+        self._finish(film)
+
+    def _finish(self, film: Film) -> None:
+        """End a film whose answers the peer took, all of them."""
         self._journal.record(AuditEvent.SENT, film_sha256=film.sha256, called=self._peer.ae_title)
         self._queue.finish(film.sha256, State.DELIVERED)
 

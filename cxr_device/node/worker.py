@@ -101,7 +101,10 @@ class Worker(threading.Thread):
                 error=type(error).__name__,  # not its words: they may name a patient
                 place=f"{Path(place.filename).name}:{place.lineno}",
             )
-            self._queue.postpone(film.sha256, time.time() + RETRY_S, attempts=attempts)
+            if attempts > MAX_ATTEMPTS:  # not even the answer of a failure: kills never lead here
+                self._close(film, reason="no answer could be made")
+            else:
+                self._queue.postpone(film.sha256, time.time() + RETRY_S, attempts=attempts)
 
     def _read(self, film: Film) -> None:
         try:
@@ -111,13 +114,10 @@ class Worker(threading.Thread):
         if sha256(data).hexdigest() != film.sha256:
             self._close(film, reason="bytes on the disk are not those received")
             return
-        if film.attempts > MAX_ATTEMPTS:
-            self._close(film, reason="no answer could be made")
-            return
         self._queue.begin(film.sha256)
         begun = time.monotonic()
         verdict = _DUPLICATE if film.is_duplicate else FIRST_ARRIVAL
-        if film.attempts == MAX_ATTEMPTS:
+        if film.attempts >= MAX_ATTEMPTS:
             result: Result = self._given_up(data, verdict)
         else:
             result = self._device.read(data, duplicate_uid=verdict)
