@@ -22,7 +22,7 @@ def test_each_kind_of_result_has_its_exit_code(device: Device) -> None:
     }  # fmt: skip
 
 
-@verifies("SRS-149@c218afc6", "RC-149@fb40471f", level="integration")
+@verifies("SRS-149@a4a13613", "RC-149@fb40471f", level="integration")
 def test_a_printed_result_shows_neither_pixels_nor_identity(device: Device) -> None:
     shown = repr(device.read(to_bytes(dx())))
     assert "AcceptedRadiograph" not in shown

@@ -91,7 +91,14 @@ def delivered(node: Node, count: int) -> Callable[[], bool]:
 
 
 @verifies(
-    "SRS-252", "SRS-254", "RC-254", "SRS-263", "RC-263", "SRS-149", "RC-149", level="integration"
+    "SRS-252@76c77da2",
+    "SRS-254@0e80cc84",
+    "RC-254@a42e0a0c",
+    "SRS-263@889dca72",
+    "RC-263@632df2c7",
+    "SRS-149@a4a13613",
+    "RC-149@fb40471f",
+    level="integration",
 )
 def test_films_come_in_and_answers_go_back_into_their_studies(
     device: Device, tmp_path: Path
@@ -218,7 +225,7 @@ def test_an_archive_that_is_away_gets_its_answers_later(device: Device, tmp_path
     assert len(peer.held) == 2
 
 
-@verifies("SRS-255", "RC-255", level="integration")
+@verifies("SRS-255@a2fb46e6", "RC-255@260a0abd", level="integration")
 def test_a_lost_answer_holds_up_no_other_film(device: Device, tmp_path: Path) -> None:
     with archive() as peer:
         pass
@@ -235,7 +242,7 @@ def test_a_lost_answer_holds_up_no_other_film(device: Device, tmp_path: Path) ->
         peer.stop()
 
 
-@verifies("SRS-255", level="integration")
+@verifies("SRS-255@a2fb46e6", level="integration")
 def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     device: Device, tmp_path: Path
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_batch_goes_on_and_returns_the_highest_code(batch: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@verifies("SRS-149@c218afc6", "RC-149@fb40471f", level="system")
+@verifies("SRS-149@a4a13613", "RC-149@fb40471f", level="system")
 def test_no_patient_stands_in_any_output(batch: Path, tmp_path: Path) -> None:
     done = run("read", batch, "--out", tmp_path / "out")
     written = b"".join(p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file())

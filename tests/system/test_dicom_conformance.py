@@ -158,7 +158,7 @@ PLANTED = {
 
 
 @verifies(
-    "SRS-149@c218afc6", "RC-149@fb40471f", "SRS-243@7e4c2e1f", "RC-241@234e672e", level="system"
+    "SRS-149@a4a13613", "RC-149@fb40471f", "SRS-243@7e4c2e1f", "RC-241@234e672e", level="system"
 )
 def test_no_patient_stands_outside_the_headers_of_the_objects(tmp_path: Path) -> None:
     films = tmp_path / "films"

@@ -226,7 +226,7 @@ def test_a_killed_run_leaves_no_part_under_a_final_name(film: Path, tmp_path: Pa
     assert whole >= 5
 
 
-@verifies("SRS-149@c218afc6", "RC-149@fb40471f", level="system")
+@verifies("SRS-149@a4a13613", "RC-149@fb40471f", level="system")
 def test_no_identity_attribute_reaches_an_output(tmp_path: Path) -> None:
     marker = "QQMARKERQQ"
     attributes = {

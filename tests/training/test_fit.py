@@ -119,7 +119,7 @@ def kill_at(process: subprocess.Popen[str], run: Path, *, epochs: int) -> None:
     process.communicate()
 
 
-@verifies("SRS-274", "RC-267", level="system")
+@verifies("SRS-274@35e64a88", "RC-267@a8921280", level="system")
 def test_a_killed_run_goes_on_to_the_same_weights(data: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     kill_at(command(data, run), run, epochs=1)
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: Path, whole: Path, tmp_p
     assert [line["epoch"] for line in again["curve"]] == [1, 2, 3]
 
 
-@verifies("SRS-275", level="system")
+@verifies("SRS-275@d0230646", level="system")
 def test_two_ranks_end_equal_and_equal_to_one(data: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -156,7 +156,7 @@ def test_two_ranks_end_equal_and_equal_to_one(data: Path, whole: Path, tmp_path:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@verifies("SRS-270", "RC-267", level="integration")
+@verifies("SRS-270@31b0e50b", "RC-267@a8921280", level="integration")
 def test_the_record_names_data_choice_and_versions(data: Path, whole: Path) -> None:
     found = record(whole)
     manifest = json.loads((data / "prepared/prepared.json").read_text())
@@ -169,13 +169,13 @@ def test_the_record_names_data_choice_and_versions(data: Path, whole: Path) -> N
     assert len(found["curve"]) == 3
 
 
-@verifies("SRS-274", level="integration")
+@verifies("SRS-274@35e64a88", level="integration")
 def test_another_configuration_does_not_go_on(data: Path, whole: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds a run of other config"):
         fit(config(tmp_path, seed=6), data=data, run=whole, cache=tmp_path / "c")
 
 
-@verifies("SRS-277", level="integration")
+@verifies("SRS-277@6ebe88ca", level="integration")
 def test_a_loss_that_is_no_number_ends_the_run_by_name(data: Path, tmp_path: Path) -> None:
     wild = config(tmp_path, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at epoch 1, step \d+; lower"):
@@ -190,7 +190,7 @@ def lines(*values: float | None) -> list[dict[str, Any]]:
     ]
 
 
-@verifies("SRS-276", "RC-267", level="integration")
+@verifies("SRS-276@51823be9", "RC-267@a8921280", level="integration")
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> None:
     log = lines(0.60, 0.71, 0.71, 0.70)
     assert best_epoch(log) == 2
@@ -205,7 +205,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> Non
     assert best_epoch(lines(None, 0.5, None)) == 2
 
 
-@verifies("SRS-276", "RC-267", level="integration")
+@verifies("SRS-276@51823be9", "RC-267@a8921280", level="integration")
 def test_an_early_end_keeps_the_weights_of_the_best_epoch(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     chosen = config(
@@ -223,7 +223,7 @@ def test_an_early_end_keeps_the_weights_of_the_best_epoch(data: Path, tmp_path: 
     assert (run / "weights.safetensors").stat().st_mtime_ns > before
 
 
-@verifies("SRS-270", "RC-267", level="integration")
+@verifies("SRS-270@31b0e50b", "RC-267@a8921280", level="integration")
 def test_altered_films_do_not_train(data: Path, tmp_path: Path) -> None:
     films = read_manifests([data / "prepared/manifest.csv"])
     assert pixels_of(films, size=None, cache=tmp_path)[0].shape == (48, 48)
@@ -247,7 +247,7 @@ def test_a_view_with_one_class_has_no_tuning_value() -> None:
     assert within_view_auc(films, score, np.array([1, 1, 0, 0], np.float32)) is None
 
 
-@verifies("SRS-276", level="integration")
+@verifies("SRS-276@51823be9", level="integration")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -11,7 +11,7 @@ from verification.typed_numbers import documents, typed_numbers
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@verifies("SRS-214", "RC-203", level="integration")
+@verifies("SRS-214@1f21e573", "RC-203@a9bc1b37", level="integration")
 def test_no_document_carries_a_number_that_no_file_answers_for() -> None:
     """README, instructions for use, model card, submission and the standalone protocol."""
     paths = documents(ROOT)
@@ -35,7 +35,7 @@ def faults(project: Path, name: str, text: str) -> list[str]:
     return [one.text for one in typed_numbers(project / name, project)]
 
 
-@verifies("SRS-214", level="unit")
+@verifies("SRS-214@1f21e573", level="unit")
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -55,7 +55,7 @@ def test_typed_numbers_of_a_page_are_found(project: Path, text: str, found: list
     assert faults(project, "page.rst", text + "\n") == found
 
 
-@verifies("SRS-214", level="unit")
+@verifies("SRS-214@1f21e573", level="unit")
 @pytest.mark.parametrize(
     ("text", "found"),
     [
