@@ -112,7 +112,7 @@ def build(inputs: CardInputs, *, seed: int = 0, resamples: int = 2000) -> dict[s
             read, votes, readers, _ = joined_votes(cases, reads)
             rows.insert(0, _readers_row(frame.loc[read], votes, floor, features[read], peer))
             majority = votes.sum(axis=1) * 2 > votes.shape[1]
-            curves.append(roc_record(frame[read], majority, split="test", endpoint=READERS))
+            curves.append(roc_record(frame.loc[read], majority, split="test", endpoint=READERS))
             found = against_readers(
                 frame["score"].to_numpy()[read],
                 votes,

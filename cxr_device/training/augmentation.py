@@ -58,6 +58,8 @@ class Augmentation:
 
     def _soften(self, films: Tensor, generator: torch.Generator) -> Tensor:
         side = films.shape[-1]
+        if side <= self.softest:
+            return films
         chosen = torch.rand(len(films), generator=generator) < self.softness
         sides = torch.randint(self.softest, side, (len(films),), generator=generator)
         result = films.clone()
