@@ -48,6 +48,12 @@ def test_a_threshold_on_or_outside_the_bounds_is_no_operating_point(threshold: f
         OperatingPoint(identifier="OP-X", threshold=threshold)
 
 
+@verifies("SRS-145", "RC-145")
+@pytest.mark.parametrize("threshold", [math.ulp(0.0), 0.1, math.nextafter(1.0, 0.0)])
+def test_every_threshold_between_the_bounds_is_an_operating_point(threshold: float) -> None:
+    assert OperatingPoint(identifier="OP-X", threshold=threshold).threshold == threshold
+
+
 @verifies("SRS-143@9374589b", "RC-143@a5c0cb09")
 @given(score=st.floats(-1e4, 1e4), slope=st.floats(1e-3, 50), offset=st.floats(-100, 100))
 def test_every_score_becomes_a_probability(score: float, slope: float, offset: float) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_device.checks import DESCRIPTIONS, printable
-from cxr_device.guards import HEADER_GUARDS, judge_header
+from cxr_device.guards import HEADER_GUARDS, judge_header, resolve_view
 from cxr_device.label import Label
 from cxr_device.radiograph import Code, LookupTable
 from cxr_device.release import Release
@@ -590,6 +590,133 @@ def test_pixel_spacing(name: str, spacing: tuple[float, ...], expected: str) -> 
 def test_identity(patient: bool, study: str | None, expected: str) -> None:  # noqa: FBT001
     found = outcome(CheckCode.IDENTITY, has_patient_id=patient, study_instance_uid=study)
     assert found == expected
+
+
+SILENT: dict[str, Any] = {
+    "view_position": None, "view_codes": (), "patient_position": None,
+    "series_description": None, "protocol_name": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "value", "message"),
+    [
+        ({"view_position": "PA"}, "pass", "ViewPosition PA", "within the intended use"),
+        ({"patient_position": "AP"}, "warn", "PatientPosition AP", "only PatientPosition says"),
+        ({}, "reject", "ViewPosition absent", "no tag says"),
+        (
+            {"view_position": "", "patient_position": "HFS"},
+            "reject",
+            "ViewPosition empty, PatientPosition HFS",
+            "no tag says",
+        ),
+        ({"view_position": "LL"}, "reject", "ViewPosition LL", "not frontal"),
+        (
+            {"view_position": "PA", "patient_position": "AP"},
+            "reject",
+            "ViewPosition PA, PatientPosition AP",
+            "contradict",
+        ),
+        (
+            {"view_position": "PA", "series_description": "LAT"},
+            "reject",
+            "ViewPosition PA, SeriesDescription LAT",
+            "not frontal",
+        ),
+    ],
+)
+@verifies("SRS-113", "RC-113")
+def test_view_says_which_tags_decide(
+    changes: dict[str, str], expected: str, value: str, message: str
+) -> None:
+    verdict = HEADER_GUARDS[CheckCode.VIEW](builders.radiograph(**{**SILENT, **changes}), LABEL)
+    assert (str(verdict.outcome), verdict.value) == (expected, value)
+    assert message in verdict.message
+
+
+@verifies("SRS-171")
+def test_the_first_vote_is_the_source_of_the_view() -> None:
+    film = builders.radiograph(**{**SILENT, "view_position": "PA", "patient_position": "PA"})
+    vote = resolve_view(film)
+    assert vote is not None
+    assert (vote.source, vote.view) == ("ViewPosition", "PA")
+    assert resolve_view(builders.radiograph(**{**SILENT, "view_position": "LL"})) is None
+    assert resolve_view(builders.radiograph(**SILENT)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "value"),
+    [
+        (CheckCode.MODALITY, {"modality": None}, "absent"),
+        (CheckCode.MODALITY, {"modality": ""}, "empty"),
+        (CheckCode.MODALITY, {"modality": "XA"}, "XA"),
+        (CheckCode.IMAGE_TYPE, {"image_type": ("DERIVED", "SECONDARY")}, "DERIVED\\SECONDARY"),
+        (CheckCode.IMAGE_TYPE, {"image_type": ()}, "absent"),
+        (CheckCode.UID_FORM, {"sop_instance_uid": "x" * 200}, "x" * 80),
+        (CheckCode.BODY_PART, {"body_part_examined": None, "anatomic_region": ()}, "empty"),
+        (CheckCode.BODY_PART, {"body_part_examined": "HAND", "anatomic_region": ()}, "HAND"),
+        (CheckCode.AGE, {"patient_age": "x" * 200}, "x" * 16),
+        (CheckCode.LATERALITY, {"patient_orientation": ()}, "empty"),
+        (CheckCode.LATERALITY, {"patient_orientation": ("L", "F")}, "L\\F"),
+        (
+            CheckCode.RESCALE_LUT,
+            {"rescale_slope": None, "rescale_intercept": None},
+            "slope 1, intercept 0",
+        ),
+        (
+            CheckCode.RESCALE_LUT,
+            {"window_center": (5.0,), "window_width": ()},
+            "slope 1, intercept 0, window (5.0,)/()",
+        ),
+        (CheckCode.PIXEL_SPACING, {"imager_pixel_spacing": (0.2, 0.25)}, "0.2\\0.25 mm"),
+    ],
+)
+@verifies("SRS-131", "RC-131")
+def test_the_verdict_shows_the_value_that_was_found(
+    code: CheckCode, changes: dict[str, Any], value: str
+) -> None:
+    assert HEADER_GUARDS[code](builders.radiograph(**changes), LABEL).value == value
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [("731D", "pass"), ("730D", "reject"), ("105W", "pass"), ("104W", "reject")],
+)
+@verifies("SRS-114", "RC-114", "SRS-166", "RC-166")
+def test_days_and_weeks_are_years_of_365_and_a_quarter_days(age: str, expected: str) -> None:
+    moved = replace(LABEL, min_age_years=2)
+    assert outcome(CheckCode.AGE, moved, patient_age=age, patient_birth_date="") == expected
+
+
+@pytest.mark.parametrize("missing", ["patient_birth_date", "study_date"])
+@verifies("SRS-114", "RC-114")
+def test_an_absent_date_gives_no_age(missing: str) -> None:
+    dates: dict[str, Any] = {"patient_birth_date": "19800101", "study_date": "20260101"}
+    dates[missing] = None
+    assert outcome(CheckCode.AGE, patient_age=None, **dates) == "reject"
+
+
+@pytest.mark.parametrize("missing", ["rows", "columns"])
+@verifies("SRS-118", "RC-118")
+def test_a_missing_side_is_no_side_of_one_pixel(missing: str) -> None:
+    moved = replace(LABEL, min_side_px=1, min_aspect_ratio=0.0, max_aspect_ratio=1e9)
+    assert outcome(CheckCode.ROWS_COLUMNS, moved, **{missing: None}) == "reject"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"rows": None}, "not_run"),
+        ({"columns": 0}, "not_run"),
+        ({"bits_allocated": 32}, "not_run"),
+        ({"pixel_data": memoryview(b"123"), "pixel_data_is_encapsulated": True}, "pass"),
+    ],
+)
+@verifies("SRS-120", "RC-120")
+def test_length_is_judged_where_the_header_gives_one(
+    changes: dict[str, Any], expected: str
+) -> None:
+    assert outcome(CheckCode.LENGTH, **changes) == expected
 
 
 @verifies("SRS-131@86618d56", "RC-131@bd2090ae")

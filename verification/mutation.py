@@ -42,7 +42,7 @@ class Target:
     module: str
     controls: tuple[str, ...]
     tests: tuple[str, ...]
-    """Node ids, those of the module's own test file first."""
+    """Node ids."""
     key: str
 
 
@@ -111,29 +111,26 @@ def _module_files(root: Path, item: Item) -> list[str]:
 
 
 def _tests_for(dossier: Dossier, module: str, names: set[str]) -> tuple[str, ...]:
-    """Test functions for a module: its own test file's, then those naming its items.
+    """Test functions for a module: its own test file's; where there is none, those of its items.
 
     What a test costs is not asked: the choice must be the same on every machine. Tests of whole
     commands try no mutant while others are there.
     """
     own = f"test_{Path(module).stem}.py"
-
-    def place(file: str) -> int:
-        parts = Path(file).parts
-        if parts[-1] == own and not _JUDGES & set(parts):
-            return 0
-        return 2 if "system" in parts else 1
-
-    found = [
+    mine = [
+        test.nodeid
+        for test in dossier.tests
+        if Path(test.file).name == own and not _JUDGES & set(Path(test.file).parts)
+    ]
+    if mine:
+        return tuple(mine)
+    named = [
         test
         for test in dossier.tests
-        if place(test.file) == 0 or any(markers.split(link.link)[0] in names for link in test.links)
+        if any(markers.split(link.link)[0] in names for link in test.links)
     ]
-    places = {place(test.file) for test in found}
-    if places - {2}:
-        found = [test for test in found if place(test.file) != 2 or Path(test.file).name == own]  # noqa: PLR2004
-    ordered = sorted(found, key=lambda test: (place(test.file), test.file, test.line))
-    return tuple(dict.fromkeys(test.nodeid for test in ordered))
+    brisk = [test for test in named if "system" not in Path(test.file).parts]
+    return tuple(test.nodeid for test in brisk or named)
 
 
 def targets(dossier: Dossier) -> list[Target]:

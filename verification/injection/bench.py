@@ -25,7 +25,7 @@ Count = tuple[int, int]
 """Injections that were answered, and all of them."""
 
 _PROGRAM: Final = "from cxr_device.cli import main; main()"
-_TIME_LIMIT_S: Final = 900.0
+_TIME_LIMIT_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
