@@ -48,7 +48,7 @@ def test_a_threshold_on_or_outside_the_bounds_is_no_operating_point(threshold: f
         OperatingPoint(identifier="OP-X", threshold=threshold)
 
 
-@verifies("SRS-145", "RC-145")
+@verifies("SRS-145@305eeadf", "RC-145@df1f3171")
 @pytest.mark.parametrize("threshold", [math.ulp(0.0), 0.1, math.nextafter(1.0, 0.0)])
 def test_every_threshold_between_the_bounds_is_an_operating_point(threshold: float) -> None:
     assert OperatingPoint(identifier="OP-X", threshold=threshold).threshold == threshold

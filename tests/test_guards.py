@@ -625,7 +625,7 @@ SILENT: dict[str, Any] = {
         ),
     ],
 )
-@verifies("SRS-113", "RC-113")
+@verifies("SRS-113@b36d290d", "RC-113@702f05b3")
 def test_view_says_which_tags_decide(
     changes: dict[str, str], expected: str, value: str, message: str
 ) -> None:
@@ -634,7 +634,7 @@ def test_view_says_which_tags_decide(
     assert message in verdict.message
 
 
-@verifies("SRS-171")
+@verifies("SRS-171@ec46c465")
 def test_the_first_vote_is_the_source_of_the_view() -> None:
     film = builders.radiograph(**{**SILENT, "view_position": "PA", "patient_position": "PA"})
     vote = resolve_view(film)
@@ -671,7 +671,7 @@ def test_the_first_vote_is_the_source_of_the_view() -> None:
         (CheckCode.PIXEL_SPACING, {"imager_pixel_spacing": (0.2, 0.25)}, "0.2\\0.25 mm"),
     ],
 )
-@verifies("SRS-131", "RC-131")
+@verifies("SRS-131@86618d56", "RC-131@bd2090ae")
 def test_the_verdict_shows_the_value_that_was_found(
     code: CheckCode, changes: dict[str, Any], value: str
 ) -> None:
@@ -682,14 +682,14 @@ def test_the_verdict_shows_the_value_that_was_found(
     ("age", "expected"),
     [("731D", "pass"), ("730D", "reject"), ("105W", "pass"), ("104W", "reject")],
 )
-@verifies("SRS-114", "RC-114", "SRS-166", "RC-166")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023", "SRS-166@5c924c83", "RC-166@4af25ac0")
 def test_days_and_weeks_are_years_of_365_and_a_quarter_days(age: str, expected: str) -> None:
     moved = replace(LABEL, min_age_years=2)
     assert outcome(CheckCode.AGE, moved, patient_age=age, patient_birth_date="") == expected
 
 
 @pytest.mark.parametrize("missing", ["patient_birth_date", "study_date"])
-@verifies("SRS-114", "RC-114")
+@verifies("SRS-114@d7b475cd", "RC-114@9ff1c023")
 def test_an_absent_date_gives_no_age(missing: str) -> None:
     dates: dict[str, Any] = {"patient_birth_date": "19800101", "study_date": "20260101"}
     dates[missing] = None
@@ -697,7 +697,7 @@ def test_an_absent_date_gives_no_age(missing: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["rows", "columns"])
-@verifies("SRS-118", "RC-118")
+@verifies("SRS-118@9bac573a", "RC-118@02e9ae59")
 def test_a_missing_side_is_no_side_of_one_pixel(missing: str) -> None:
     moved = replace(LABEL, min_side_px=1, min_aspect_ratio=0.0, max_aspect_ratio=1e9)
     assert outcome(CheckCode.ROWS_COLUMNS, moved, **{missing: None}) == "reject"
@@ -712,7 +712,7 @@ def test_a_missing_side_is_no_side_of_one_pixel(missing: str) -> None:
         ({"pixel_data": memoryview(b"123"), "pixel_data_is_encapsulated": True}, "pass"),
     ],
 )
-@verifies("SRS-120", "RC-120")
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_length_is_judged_where_the_header_gives_one(
     changes: dict[str, Any], expected: str
 ) -> None:

@@ -333,7 +333,7 @@ def test_the_runtime_equals_the_network_on_real_films(shared_data: Path, release
     assert np.abs(runtimes.on_cpu(release.graph)(batch) - eager).max() <= runtimes.LOGIT_TOLERANCE
 
 
-@verifies("SRS-182@1cf56f19", "SRS-183@37f0c7b9", level="unit")
+@verifies("SRS-182@1cf56f19", "SRS-183@ce65f977", level="unit")
 def test_every_code_is_described_once_with_an_action() -> None:
     assert list(DESCRIPTIONS) == list(CheckCode)
     assert all(d.action and d.hazard and d.accepted and d.otherwise for d in DESCRIPTIONS.values())
