@@ -172,6 +172,7 @@ ABDOMEN = (Code(value="818983003", scheme="SCT"),)
         (None, CHEST, "pass"),
         ("", (Code(value="51185008", scheme="SCT"),), "pass"),
         ("", (Code(value="T-D3000", scheme="SRT"),), "pass"),
+        ("", (Code(value="T-D3000", scheme="SNM3"),), "pass"),
         ("THORAX", (), "warn"),
         ("PORT CHEST", (), "warn"),
         ("LUNG", (), "warn"),

@@ -128,7 +128,7 @@ def test_films_come_in_and_answers_go_back_into_their_studies(
     "RC-253@6be5ac6b",
     "SRS-129@30e16ddb",
     "RC-129@60ac80da",
-    level="integration",
+    level="system",
 )
 def test_the_same_bytes_are_answered_once_and_other_bytes_refused(
     device: Device, tmp_path: Path

@@ -206,8 +206,13 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> Non
 
 
 @verifies("SRS-276@51823be9", "RC-267@a8921280", level="integration")
-def test_an_early_end_keeps_the_weights_of_the_best_epoch(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+def test_an_early_end_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+    run, data = tmp_path / "run", tmp_path
+    cohort(data / "nih", patients=60, side=64)  # both classes within a view of `tune`
+    cache.prepare(
+        data / "nih", out=data / "prepared", size=48, rule="official", key="k3", lists=None,
+        ages=(22, 120), workers=1,
+    )  # fmt: skip
     chosen = config(
         tmp_path, choose="best", patience=1, epochs=6, sizes=[32] * 6, learning_rate=1e-12
     )
