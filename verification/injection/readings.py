@@ -176,18 +176,24 @@ def equal_uids(bench: Bench) -> Count:
 
 _WATCHED: Final = """
 import sys
+OUTWARD = ("connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto", "sendmsg")
 def refuse(event, arguments):
-    if event.startswith("socket.") or event in {"urllib.Request", "smtplib.connect"}:
-        sys.stderr.write(f"CONNECTION {event}\\n")
+    outward = event in {f"socket.{name}" for name in OUTWARD}
+    served = event == "socket.bind" and arguments[1][0] not in {"::1", "127.0.0.1"}
+    if outward or served or event in {"urllib.Request", "smtplib.connect"}:
+        sys.stderr.write(f"CONNECTION {event} {arguments[1:]}\\n")
 sys.addaudithook(refuse)
 from cxr_device.cli import main
 main()
 """
-"""The device under an audit hook that tells of every socket."""
+"""The device under an audit hook that tells of every name sought, connection, datagram and server.
+
+A library of the development environment binds a socket of the loopback once to see whether IPv6
+is there; nothing leaves the machine by that."""
 
 
 def remote_references(bench: Bench) -> Count:
-    """Films that refer to addresses on a network, read under watch for any socket."""
+    """Films that refer to addresses on a network, read under watch for connections."""
     for number in range(_READ):
         film, url = bench.fresh(number), f"http://{word(bench.rng).lower()}.example.org/x"
         film.RetrieveURL, film.RetrieveURI = url, url
