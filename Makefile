@@ -47,7 +47,6 @@ check: .venv/dev ## formatting, lint, security lint, types, import rules
 test: system .venv/dev check ## every check that CI runs
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz_intake.py -max_total_time=60 -verbosity=0
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
-	$(BIN)/cxr-verify mutate --changed --limit 40
 	$(BIN)/cxr-verify check
 
 docs: system .venv/dev ## HTML documents
