@@ -1,11 +1,11 @@
 """What a flag means where the finding is rarer: counts per 1,000 films, PPV and NPV."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, undefined
+from validation.estimate import Estimate
 from validation.standalone import Standalone
 
 __all__ = ["PER", "Restated", "restate"]
@@ -71,52 +71,33 @@ def _row(found: Standalone, prevalence: float, *, of_sample: bool) -> Restated:
 
 def _count(share: Estimate, films: float, *, rest: bool = False) -> Estimate:
     """Return `films` times a share, or times what it leaves."""
-    method = f"per {PER} films; {share.method}"
-    if share.estimate is None:
-        reason = share.reason or "no share"
-        return undefined(reason, level=share.level, method=method, n=share.n)
 
-    def scaled(value: float | None) -> float | None:
-        if value is None:
-            return None
+    def scaled(value: float) -> float:
         return films * (1.0 - value if rest else value)
 
-    limits = [scaled(share.lower), scaled(share.upper)]
-    lower, upper = limits[::-1] if rest else limits
-    return Estimate(
-        estimate=scaled(share.estimate),
-        lower=lower,
-        upper=upper,
-        level=share.level,
-        method=method,
-        n=share.n,
-        reason=share.reason,
-        clusters=share.clusters,
-    )
+    return _mapped(share, scaled, falling=rest, method=f"per {PER} films; {share.method}")
 
 
 def _value(ratio: Estimate, odds: float, *, negative: bool) -> Estimate:
     """Return a predictive value from a likelihood ratio."""
-    method = f"at the stated prevalence, from the likelihood ratio ({ratio.method})"
-    if ratio.estimate is None:
-        reason = ratio.reason or "no likelihood ratio"
-        return undefined(reason, level=ratio.level, method=method, n=ratio.n)
 
-    def of(value: float | None) -> float | None:
-        if value is None:
-            return None
+    def of(value: float) -> float:
         product = value * odds
         return 1.0 / (1.0 + product) if negative else product / (1.0 + product)
 
-    limits = [of(ratio.lower), of(ratio.upper)]
-    lower, upper = limits[::-1] if negative else limits
-    return Estimate(
-        estimate=of(ratio.estimate),
-        lower=lower,
-        upper=upper,
-        level=ratio.level,
-        method=method,
-        n=ratio.n,
-        reason=ratio.reason,
-        clusters=ratio.clusters,
+    method = f"at the stated prevalence, from the likelihood ratio ({ratio.method})"
+    return _mapped(ratio, of, falling=negative, method=method)
+
+
+def _mapped(
+    found: Estimate, value: Callable[[float], float], *, falling: bool, method: str
+) -> Estimate:
+    """Map an estimate and its limits by a monotone function; a falling one swaps the limits."""
+
+    def of(x: float | None) -> float | None:
+        return None if x is None else value(x)
+
+    lower, upper = (found.upper, found.lower) if falling else (found.lower, found.upper)
+    return replace(
+        found, estimate=of(found.estimate), lower=of(lower), upper=of(upper), se=None, method=method
     )

@@ -34,6 +34,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except ProjectError as error:
             raise click.UsageError(str(error)) from error
+        except ModuleNotFoundError as error:
+            message = f"needs pip install 'cxr-device[dev]' (no module named {error.name})"
+            raise click.UsageError(message) from error
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)

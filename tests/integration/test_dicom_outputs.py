@@ -395,7 +395,7 @@ def _pdf_text(document: Dataset) -> str:
     """Text of an encapsulated document, by poppler's pdftotext."""
     tool = shutil.which("pdftotext")
     if tool is None:
-        pytest.skip("pdftotext (Debian package poppler-utils) is not here")
+        pytest.skip("system package missing: poppler-utils (pdftotext)")
     done = subprocess.run(  # noqa: S603
         [tool, "-", "-"],
         input=document.EncapsulatedDocument[: document.EncapsulatedDocumentLength],

@@ -20,7 +20,7 @@ def tool(name: str, package: str) -> str:
     """Path of a tool, or a skip that names its Debian package."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} (Debian package {package}) is not here")
+        pytest.skip(f"system package missing: {package} ({name})")
     return found
 
 

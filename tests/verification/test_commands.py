@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ def test_wrong_usage_exits_2(project: Any) -> None:
     unknown = project.verify("accept", "SRS-900", "--reviewer", "A", "--reason", "b")
     assert unknown.exit_code == 2
     assert "SRS-900" in unknown.output
+
+
+def test_the_command_starts_on_the_base_installation(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['pytest'] = None; from verification.cli import main; main()"
+    words = [sys.executable, "-c", script]
+    helped = subprocess.run([*words, "--help"], capture_output=True, text=True, check=False)
+    assert helped.returncode == 0, helped.stderr
+    done = subprocess.run(
+        [*words, "status"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "no folder above holds pyproject.toml" in done.stderr
 
 
 def test_status_fits_one_screen(project: Any) -> None:
