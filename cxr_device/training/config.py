@@ -34,6 +34,9 @@ class TrainingConfig:
     positive_weight: float = 1.0
     """Largest weight of a positive label, whose weight is negatives / positives of its head in
     `train`; 1 weighs all alike. Balances the loss alone, never the films."""
+    offset_by: tuple[str, ...] = ()
+    """Columns of the manifests. The log odds of each head in a film's group of these columns are
+    added to its logits in the loss alone, so that telling the groups apart earns nothing."""
     shards: int = 1
     """Parts of a batch, each normalized by itself, whose gradients and running statistics are
     averaged. Several processes share them out, so their number must divide it; the result depends
@@ -64,7 +67,7 @@ class TrainingConfig:
         _refuse_unknown(path, values, cls)
         _refuse_unknown(path, values.get("augmentation", {}), Augmentation)
         values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        for name in ("sizes", "manifests"):
+        for name in ("sizes", "manifests", "offset_by"):
             if name in values:
                 values[name] = tuple(values[name])
         try:

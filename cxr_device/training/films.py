@@ -21,10 +21,13 @@ from cxr_device.preprocessing import INPUT_SIZE, levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.training.prepared import Rows, is_prepared, open_pixels, read_record
 
-__all__ = ["Films", "pixels_of", "read_manifests", "squares", "targets"]
+__all__ = ["Films", "group_offsets", "pixels_of", "read_manifests", "squares", "targets"]
 
 _UNSURE: Final = "Pneumonia (with others?)"
 """A source's own word: pneumonia for certain, other findings unknown."""
+
+_SHRINKAGE: Final = 20.0
+"""Films of the whole set's prevalence that are added to each group before its log odds."""
 
 _AIRSPACE: Final = ("Consolidation", "Infiltration")
 
@@ -99,6 +102,34 @@ def targets(films: pd.DataFrame) -> NDArray[np.float32]:
         message = f"{result.shape[1]} target columns for {len(HEADS)} heads"
         raise ValueError(message)
     return result
+
+
+def group_offsets(
+    films: pd.DataFrame, wanted: NDArray[np.float32], by: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """Log odds of each target in the film's group of the columns `by`, less those of all films.
+
+    Shape (n, heads), like `wanted` (1, 0, NaN where nothing is known). Added to a network's logits
+    in the loss, they explain what group membership explains (a fixed offset of logistic
+    regression), and leave what is seen in the film to the network. Small groups are drawn towards
+    the whole set, so a group of one class stays finite.
+
+    Raises
+    ------
+    KeyError
+        A column is not in `films`.
+    """
+    known = ~np.isnan(wanted)
+    positive = np.where(known, wanted, 0.0).astype(np.float64)
+    share = (positive.sum(axis=0) + 0.5) / (known.sum(axis=0) + 1.0)
+    group = films.groupby(list(by), dropna=False).ngroup().to_numpy()
+    number = int(group.max()) + 1
+    positives, total = (np.zeros((number, wanted.shape[1])) for _ in range(2))
+    np.add.at(positives, group, positive)
+    np.add.at(total, group, known)
+    odds = (positives + _SHRINKAGE * share) / (total - positives + _SHRINKAGE * (1 - share))
+    offsets: NDArray[np.float32] = (np.log(odds) - np.log(share / (1 - share))).astype(np.float32)
+    return offsets[group]
 
 
 def pixels_of(films: pd.DataFrame, *, size: int | None, cache: Path) -> NDArray[np.uint16] | Rows:

@@ -23,7 +23,13 @@ from cxr_device.network import HEADS, build
 from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import SCORE_HEADS, TrainingConfig
-from cxr_device.training.films import Films, pixels_of, read_manifests, targets
+from cxr_device.training.films import (
+    Films,
+    group_offsets,
+    pixels_of,
+    read_manifests,
+    targets,
+)
 from cxr_device.training.ranks import Ranks, join, parameters_sha256
 from cxr_device.training.run_folder import (
     RunFolder,
@@ -176,6 +182,7 @@ class _Fit:
         config = self.config
         wanted = torch.from_numpy(targets(self.train.table))
         weights = _positive_weights(wanted, config.positive_weight)
+        offsets = self._offsets(wanted)
         seed = config.seed * 1000 + epoch
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
@@ -194,7 +201,8 @@ class _Fit:
                     part_seed = (seed * steps + step) * config.shards + index
                     generator = torch.Generator().manual_seed(part_seed)
                     torch.manual_seed(part_seed)
-                loss = self._loss(parallel, part, wanted, weights, epoch, generator) / len(own)
+                loss = self._loss(parallel, part, (wanted, offsets), weights, epoch, generator)
+                loss = loss / len(own)
                 if not math.isfinite(value := float(loss.detach())):
                     raise TrainingError(
                         self.folder.path,
@@ -213,6 +221,14 @@ class _Fit:
                 self.ranks.average(self.net.buffers())
             yield total
 
+    def _offsets(self, wanted: Tensor) -> Tensor:
+        """What group membership explains of each target, in log odds; zeros without groups."""
+        if not self.config.offset_by:
+            return torch.zeros_like(wanted)
+        return torch.from_numpy(
+            group_offsets(self.train.table, wanted.numpy(), self.config.offset_by)
+        )
+
     def _own(self, parts: tuple[Tensor, ...]) -> list[tuple[int, Tensor]]:
         """Parts of a batch that this rank takes, by their number."""
         share = len(parts) // self.ranks.world
@@ -223,7 +239,7 @@ class _Fit:
         self,
         net: nn.Module,
         rows: Tensor,
-        wanted: Tensor,
+        learned: tuple[Tensor, Tensor],
         weights: Tensor | None,
         epoch: int,
         generator: torch.Generator,
@@ -231,17 +247,19 @@ class _Fit:
         config, device = self.config, self.ranks.device
         block = torch.from_numpy(self.train.pixels[rows.numpy()].astype(np.float32))[:, None]
         pixels = config.augmentation(block, size=config.sizes[epoch], generator=generator)
-        target = wanted[rows]
+        wanted, offsets = learned
+        target, offset = wanted[rows], offsets[rows].to(device)
         share, other = 1.0, torch.arange(len(rows))
         if config.mixup > 0:
             seed = int(torch.randint(2**31, (1,), generator=generator))
             share = float(np.random.default_rng(seed).beta(config.mixup, config.mixup))
             other = torch.randperm(len(pixels), generator=generator)
             pixels = pixels * share + pixels[other] * (1 - share)
+            offset = offset * share + offset[other] * (1 - share)
         pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
         bf16 = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
         with bf16:
-            logits = net(pixels).float()
+            logits = net(pixels).float() + offset
         weights = None if weights is None else weights.to(device)
         loss = partial(_loss, logits, smoothing=config.label_smoothing, weights=weights)
         if config.mixup > 0:

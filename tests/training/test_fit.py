@@ -26,7 +26,7 @@ from cxr_device.network import HEADS
 from cxr_device.training import cache
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import TrainingConfig
-from cxr_device.training.films import Films, pixels_of, read_manifests
+from cxr_device.training.films import Films, group_offsets, pixels_of, read_manifests
 from cxr_device.training.fit import fit
 from cxr_device.training.tuning import within_view_auc
 
@@ -275,3 +275,29 @@ def test_a_missing_manifest_or_empty_split_is_named(data: Path, tmp_path: Path) 
     absent = config(tmp_path, manifests=["absent/manifest.csv"])
     with pytest.raises(DatasetError, match=r"absent/manifest\.csv: is missing"):
         fit(absent, data=data, run=tmp_path / "run", cache=tmp_path / "c")
+
+
+@verifies("SRS-285@52fa6786", level="unit")
+def test_offsets_explain_what_the_groups_explain() -> None:
+    table = pd.DataFrame({"source": ["a"] * 40 + ["b"] * 40, "view": ["PA"] * 80})
+    alike = np.tile(np.array([[1.0], [0.0]], dtype=np.float32), (40, 1))
+    np.testing.assert_allclose(group_offsets(table, alike, ("source", "view")), 0, atol=0.05)
+    apart = np.array([[1.0]] * 40 + [[0.0]] * 40, dtype=np.float32)
+    offsets = group_offsets(table, apart, ("source", "view"))
+    assert np.isfinite(offsets).all()
+    assert (offsets[:40] > 1).all()
+    assert (offsets[40:] < -1).all()
+    unknown = apart.copy()
+    unknown[40:] = np.nan
+    assert np.abs(group_offsets(table, unknown, ("source",))[40:]).max() < 1e-6
+
+
+@verifies("SRS-285@52fa6786", level="integration")
+def test_a_run_with_offsets_starts_from_a_smaller_loss(data: Path, tmp_path: Path) -> None:
+    found = {}
+    for name, columns in (("with", ["source", "view"]), ("without", [])):
+        tiny = config(tmp_path / name, offset_by=columns, learning_rate=1e-9)
+        fit(tiny, data=data, run=tmp_path / name / "run", cache=tmp_path / "c")
+        line, *_ = record(tmp_path / name / "run")["curve"]
+        found[name] = line["loss"]
+    assert found["with"] != found["without"]
