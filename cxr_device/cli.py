@@ -5,7 +5,6 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_device import __version__
+from cxr_device.cli_common import load_device, load_release
+from cxr_device.cli_research import dataset, lock, train
 from cxr_device.vocabulary import CheckCode
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
     """Read films: guards, then network, then decision. Folders are walked."""
     if dicom:
         _require_dicom(out)
-    device = _load(profile=profile, where=where)
+    device = load_device(profile=profile, where=where)
     sys.exit(_run(device, device.read, paths, out=out, as_json=as_json, dicom=dicom))
 
 
@@ -86,7 +87,7 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
 @_json
 def check(paths: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Judge headers and pixel ranges, without the network (PIXEL_GATE is not run)."""
-    device = _load(profile="triage", where=None)
+    device = load_device(profile="triage", where=None)
     sys.exit(_run(device, device.check, paths, out=None, as_json=as_json))
 
 
@@ -96,7 +97,7 @@ def info(as_json: bool) -> None:  # noqa: FBT001
     """Print what this device is: version, claim, digests, operating point, training data, use."""
     from dataclasses import asdict  # noqa: PLC0415
 
-    release = _release()
+    release = load_release()
     facts = {
         "name": release.name,
         "version": release.version,
@@ -152,7 +153,7 @@ def explain(code: str) -> None:
         return
     found = DESCRIPTIONS[CheckCode(code)]
     click.echo(f"{code}  {found.tag}")
-    click.echo(f"Accepted: {found.accepted_by(_label())}.")
+    click.echo(f"Accepted: {found.accepted_by(load_release().label)}.")
     click.echo(f"Otherwise: {found.otherwise}.")
     click.echo(f"Hazard: {found.hazard}.")
     click.echo(f"What to do: {found.action}")
@@ -163,7 +164,7 @@ def conformance() -> None:
     """Print the conformance statement from the tables that the code runs on."""
     from cxr_device.conformance import statement  # noqa: PLC0415
 
-    click.echo(statement(_release()))
+    click.echo(statement(load_release()))
 
 
 @main.command(epilog="Exit codes: 0 stopped by SIGTERM, 2 usage, 5 integrity, 70 internal.")
@@ -201,7 +202,7 @@ def node(  # noqa: PLR0913  # one parameter an option
         raise click.UsageError(message) from error
     from cxr_device.errors import NodeError  # noqa: PLC0415
 
-    device = _load(profile="triage", where="cpu")
+    device = load_device(profile="triage", where="cpu")
     try:
         run(device, ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics)
     except NodeError as error:
@@ -239,247 +240,8 @@ def audit_verify(file: Path, head: str | None) -> None:
     click.echo(f"{file}: whole, {chain.lines} lines, last SHA-256 {chain.head}")
 
 
-@main.group()
-def dataset() -> None:
-    """Work with research images (needs `pip install 'cxr-device[training]'`)."""
-
-
-@contextmanager
-def _research() -> Iterator[None]:
-    """End research commands as the exit codes say, with the extra or the mending named."""
-    from cxr_device.errors import DatasetError, OutputError, TrainingError  # noqa: PLC0415
-    from cxr_device.result import ExitCode  # noqa: PLC0415
-
-    try:
-        yield
-    except ImportError as error:
-        message = f"needs pip install 'cxr-device[training]' ({error})"
-        raise click.UsageError(message) from error
-    except DatasetError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.USAGE)
-    except OutputError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.OUTPUT)
-    except TrainingError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.INTERNAL)
-
-
-_nih = click.argument("nih_dir", type=click.Path(path_type=Path), metavar="NIH_DIR")
-
-
-@dataset.command("describe")
-@_nih
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
-    help="Folder for report.html and report.json.",
-)  # fmt: skip
-@click.option(
-    "--sample", type=click.IntRange(min=0), default=2000, show_default=True,
-    help="Images whose pixels are read, drawn by a hash of the name; 0 reads all.",
-)  # fmt: skip
-def dataset_describe(nih_dir: Path, out: Path, sample: int) -> None:
-    """Describe the ChestX-ray14 download in NIH_DIR; the label table alone is enough."""
-    with _research():
-        from cxr_device.training.describe_report import describe  # noqa: PLC0415
-
-        report = describe(nih_dir, out=out, sample=sample)
-        for line in report["needs_images"]:
-            click.echo(f"needs images: {line}", err=True)
-        click.echo(
-            f"{out / 'report.html'}: {report['images']} images of {report['patients']} patients, "
-            f"{report['files']['found']} image files found",
-            err=True,
-        )
-
-
-@dataset.command("prepare")
-@_nih
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True,
-    help="Folder for the cache; named again, a cut run goes on.",
-)  # fmt: skip
-@click.option(
-    "--size", type=click.IntRange(32, 1024), default=224, show_default=True,
-    help="Pixels; side of the cached squares.",
-)  # fmt: skip
-@click.option(
-    "--split", "rule", type=click.Choice(["official", "lists", "hash"]), default="official",
-    show_default=True, help="NIH's official lists, your own (--lists), or a hash of the patient.",
-)  # fmt: skip
-@click.option("--key", default="cxr_device", show_default=True, help="Key of the patient's hash.")
-@click.option(
-    "--lists", type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of train_list.txt, val_list.txt and test_list.txt (CheXNet-style).",
-)  # fmt: skip
-@click.option("--min-age", type=click.IntRange(0), help="Years; without it the label's.")
-@click.option("--workers", type=click.IntRange(1), help="Processes; without it one a core.")
-def dataset_prepare(  # noqa: PLR0913, PLR0917  # one argument an option
-    nih_dir: Path, out: Path, size: int, rule: str, key: str, lists: Path | None,
-    min_age: int | None, workers: int | None,
-) -> None:  # fmt: skip
-    """Select, split by patient and decode the download in NIH_DIR into a memory-mapped cache."""
-    import os  # noqa: PLC0415
-
-    label = _label()
-    with _research():
-        from cxr_device.training.cache import prepare  # noqa: PLC0415
-
-        if (rule == "lists") != (lists is not None):
-            raise click.UsageError("--split lists and --lists DIR go together")
-        record = prepare(
-            nih_dir, out=out, size=size, rule=rule, key=key, lists=lists,  # type: ignore[arg-type]
-            ages=(label.min_age_years if min_age is None else min_age, label.max_age_years),
-            workers=workers or os.cpu_count() or 1,
-        )  # fmt: skip
-        for step in record["cohort"]:
-            click.echo(f"{step['images']:>7}  {step['rule']} (left out: {step['left_out']})")
-        for name, reason in record["damaged"]["reasons"].items():
-            click.echo(f"damaged: {name}: {reason}", err=True)
-        click.echo(f"split: {record['split']['name']}")
-        for name, films in record["films"].items():
-            click.echo(f"{films:>7}  {name}")
-        click.echo(f"{out}: manifest {record['manifest_sha256']}")
-
-
-@dataset.command("score")
-@click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="cases.parquet or .csv")
-@click.option("--split", help="Only the manifest's rows of this split, e.g. test.")
-@click.option("--within-label", is_flag=True, help="Leave out ages and views outside the label.")
-def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bool) -> None:  # noqa: FBT001
-    """Score the PNG, JPEG or DICOM films that a MANIFEST names, for `cxr-validate`.
-
-    The manifest is CSV with a column `file` (below images/ beside it); its other columns are kept.
-    """
-    from cxr_device.training.score import score_manifest, write_cases  # noqa: PLC0415
-
-    device = _load(profile="triage", where="auto")
-    try:
-        scored = score_manifest(manifest, device, split=split, within_label=within_label)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    for line in scored.left_out:
-        click.echo(f"left out: {line}", err=True)
-    write_cases(scored.table, out)
-    click.echo(
-        f"{out}: {len(scored.table)} films scored, {len(scored.left_out)} left out", err=True
-    )
-
-
-@dataset.command("gate")
-@click.argument(
-    "manifests",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="gate.parquet or .csv")
-@click.option("--split", "splits", multiple=True, required=True, help="tune, test; may repeat.")
-@click.option("--cache", type=click.Path(path_type=Path), required=True, help="Folder for squares.")
-@click.option("--films", type=click.IntRange(min=1), help="Put faults into so many films a split.")
-@click.option("--objects", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Folder of pictures that are no chest films.")  # fmt: skip
-def dataset_gate(  # noqa: PLR0913  # the options of the verb
-    *,
-    manifests: tuple[Path, ...],
-    out: Path,
-    splits: tuple[str, ...],
-    cache: Path,
-    films: int | None,
-    objects: Path | None,
-) -> None:
-    """Ask the pixel gate about films with each fault put into them, for `cxr-validate refusals`."""
-    from cxr_device.training.gate_rates import every_answer  # noqa: PLC0415
-    from cxr_device.training.score import write_cases  # noqa: PLC0415
-
-    try:
-        table = every_answer(
-            list(manifests), splits=splits, cache=cache, films=films, objects=objects
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    write_cases(table, out)
-    click.echo(f"{out}: {len(table)} answers", err=True)
-
-
-@dataset.command("renditions")
-@click.argument(
-    "manifests",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="table.parquet or .csv")
-@click.option("--split", required=True, help="Where films are taken from, e.g. tune.")
-@click.option("--films", type=click.IntRange(min=1), default=60, show_default=True)
-@click.option("--samples", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Folder of DICOM films, paired with their reserved pictures.")  # fmt: skip
-def dataset_renditions(
-    manifests: tuple[Path, ...], out: Path, split: str, films: int, samples: Path | None
-) -> None:
-    """Score the same films as pictures and as DICOM, for `cxr-validate renditions`."""
-    from cxr_device.training.renditions import score_renditions  # noqa: PLC0415
-    from cxr_device.training.score import write_cases  # noqa: PLC0415
-
-    device = _load(profile="triage", where="auto")
-    try:
-        found = score_renditions(list(manifests), device, split=split, films=films, samples=samples)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    for line in found.left_out:
-        click.echo(f"left out: {line}", err=True)
-    write_cases(found.table(), out)
-    click.echo(f"{out}: {len(found.rows)} pairs of scores", err=True)
-
-
-@main.command()
-@click.argument("config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "--data", type=click.Path(path_type=Path, exists=True), required=True,
-    help="Folder that the configuration's manifests lie in.",
-)  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-def train(config: Path, data: Path, out: Path) -> None:
-    """Train one network as CONFIG says; run again with the same --out, it goes on.
-
-    A CONFIG with `stage = "pixel_gate"` trains the pixel gate's network.
-    """
-    import tomllib  # noqa: PLC0415
-
-    with _research():
-        from cxr_device.training.config import TrainingConfig  # noqa: PLC0415
-        from cxr_device.training.fit import fit  # noqa: PLC0415
-        from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
-
-        cache = out / "cache"
-        if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
-            click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
-        else:
-            click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
-
-
-@main.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
-def lock(runs: tuple[Path, ...], data: Path) -> None:
-    """Lock RUNs into the device: weights, calibration and operating point, from tuning data.
-
-    A run of the pixel gate is locked alone: its graph and its threshold.
-    """
-    with _research():
-        from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
-        from cxr_device.training.lock import lock_gate  # noqa: PLC0415
-
-        cache = runs[0] / "cache"
-        if not (runs[0] / "gate.onnx").exists():
-            click.echo(lock_runs(list(runs), data=data, cache=cache))
-        elif len(runs) > 1:
-            message = f"{runs[0]} is a run of the pixel gate: lock it alone"
-            raise click.UsageError(message)
-        else:
-            click.echo(lock_gate(runs[0], data=data, cache=cache))
+for _verb in (dataset, train, lock):
+    main.add_command(_verb)
 
 
 def _plain(value: object) -> str:
@@ -488,37 +250,6 @@ def _plain(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "; ".join(map(_plain, value))
     return str(value)
-
-
-def _release() -> Any:  # noqa: ANN401
-    from cxr_device.errors import IntegrityError  # noqa: PLC0415
-    from cxr_device.release import Release  # noqa: PLC0415
-
-    try:
-        return Release.load()
-    except IntegrityError as error:
-        click.echo(str(error), err=True)
-        sys.exit(5)
-
-
-def _label() -> Any:  # noqa: ANN401
-    return _release().label
-
-
-def _load(*, profile: str, where: str | None) -> "Device":
-    from cxr_device.device import Device  # noqa: PLC0415
-    from cxr_device.errors import IntegrityError  # noqa: PLC0415
-
-    try:
-        if where is None:
-            return Device.load_guards()
-        return Device.load(profile=profile, device=where)  # type: ignore[arg-type]
-    except IntegrityError as error:
-        click.echo(str(error), err=True)
-        sys.exit(5)
-    except ImportError as error:
-        message = f"--device {where} needs torch: pip install 'cxr-device[gpu]' ({error})"
-        raise click.UsageError(message) from error
 
 
 def _require_dicom(out: Path | None) -> None:

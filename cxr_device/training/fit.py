@@ -222,7 +222,7 @@ class _Fit:
             yield total
 
     def _offsets(self, wanted: Tensor) -> Tensor:
-        """What group membership explains of each target, in log odds; zeros without groups."""
+        """Log odds that group membership explains of each target; zeros without groups."""
         if not self.config.offset_by:
             return torch.zeros_like(wanted)
         return torch.from_numpy(

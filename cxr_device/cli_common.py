@@ -1,0 +1,41 @@
+"""What verbs of the command line share: the release and the device, or the exit that says why."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cxr_device.device import Device
+    from cxr_device.release import Release
+
+__all__ = ["load_device", "load_release"]
+
+
+def load_release() -> "Release":
+    """Load the locked release, or end with exit 5 and the reason."""
+    from cxr_device.errors import IntegrityError  # noqa: PLC0415
+    from cxr_device.release import Release  # noqa: PLC0415
+
+    try:
+        return Release.load()
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(5)
+
+
+def load_device(*, profile: str, where: str | None) -> "Device":
+    """Load the device, or its guards alone where `where` is None; or end with the reason."""
+    from cxr_device.device import Device  # noqa: PLC0415
+    from cxr_device.errors import IntegrityError  # noqa: PLC0415
+
+    try:
+        if where is None:
+            return Device.load_guards()
+        return Device.load(profile=profile, device=where)  # type: ignore[arg-type]
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(5)
+    except ImportError as error:
+        message = f"--device {where} needs torch: pip install 'cxr-device[gpu]' ({error})"
+        raise click.UsageError(message) from error
