@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from validation.cli_device import refusals, renditions
+from validation.cli_device import card, refusals, renditions
 from validation.cli_options import FILE, INSIDE, MARGIN, refusing
 from validation.cli_plan import plan
 
@@ -606,9 +606,8 @@ def study(  # noqa: PLR0913 - the options of the verb
     click.echo(f"report: {out / 'summary' / 'report.html'}")
 
 
-main.add_command(plan)
-main.add_command(refusals)
-main.add_command(renditions)
+for _verb in (card, plan, refusals, renditions):
+    main.add_command(_verb)
 
 
 if __name__ == "__main__":

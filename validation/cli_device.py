@@ -1,4 +1,4 @@
-"""Verbs of `cxr-validate` on what the device's guards and forms of films do."""
+"""Verbs of `cxr-validate` on one locked device: its card, its guards' errors, forms of films."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from validation.cli_options import FILE, INSIDE, refusing
 
-__all__ = ["refusals", "renditions"]
+__all__ = ["card", "refusals", "renditions"]
 
 _OUT = click.option(
     "--out", type=FILE, required=True, help="Folder for results.json and report.html."
@@ -92,3 +92,54 @@ def renditions(*, table: Path, threshold: float, quantile: float, out: Path, lev
             f"flags changed {report.cell(one.flips, digits=4)}"
         )
     click.echo(f"report: {out / 'report.html'}")
+
+
+@click.command()
+@click.argument("tune", type=FILE)
+@click.argument("test", type=FILE)
+@click.option("--reads", type=FILE, required=True, help="The five readers' findings, wide table.")
+@click.option("--peer", type=FILE, required=True, help="Published CheXNet scores (prob_*), CSV.")
+@click.option(
+    "--train", "manifests", type=FILE, multiple=True, required=True,
+    help="Manifest whose films of split train the floor is fitted on; may repeat.",
+)  # fmt: skip
+@click.option(
+    "--images", type=FILE, multiple=True, required=True,
+    help="Folder of the films that tables and manifests name; may repeat.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of floor and resampling."
+)
+@click.option("--out", type=FILE, required=True, help="card.json")
+@refusing
+def card(  # noqa: PLR0913 - the options of the verb
+    *,
+    tune: Path,
+    test: Path,
+    reads: Path,
+    peer: Path,
+    manifests: tuple[Path, ...],
+    images: tuple[Path, ...],
+    seed: int,
+    out: Path,
+) -> None:
+    """Make the figures of the model card: the device beside a floor without anatomy and a peer.
+
+    TUNE and TEST are what `cxr-device dataset score` writes for the two splits.
+
+    \b
+    Example:
+      cxr-validate card tune.parquet test.parquet --reads nih_five_readers.csv \\
+        --peer chexnet_preds.csv.gz --train nih/manifest.csv --images nih/images --out card.json
+    """  # noqa: D301 - click reads the backspace
+    from validation import model_card  # noqa: PLC0415
+
+    found = model_card.build(
+        model_card.CardInputs(
+            tune=tune, test=test, images=images, reads=reads, peer=peer,
+            train=model_card.training_films(manifests),
+        ),
+        seed=seed,
+    )  # fmt: skip
+    model_card.write(found, out)
+    click.echo(f"card: {out}")

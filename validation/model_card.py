@@ -17,13 +17,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from validation import clustered, operating, roc
 from validation.against_readers import against_readers
+from validation.errors import TableError
 from validation.estimate import Estimate, record
 from validation.figures import thinned
 from validation.readers_tables import PNEUMONIA_ENDPOINT, joined_votes, reads_from_findings
 from validation.shortcuts import film_features
 from validation.tables import read_cases
 
-__all__ = ["CardInputs", "build", "roc_record", "write"]
+__all__ = ["CardInputs", "build", "roc_record", "training_films", "write"]
 
 Floats = NDArray[np.float64]
 
@@ -53,8 +54,51 @@ def _airspace(frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _features(files: Sequence[str], images: tuple[Path, ...]) -> Floats:
-    paths = [next(f / name for f in images if (f / name).exists()) for name in files]
-    return np.stack([film_features(path) for path in paths])
+    found = [next((f / name for f in images if (f / name).exists()), None) for name in files]
+    lost = [name for name, path in zip(files, found, strict=True) if path is None]
+    if lost:
+        folders = ", ".join(map(str, images))
+        raise TableError(
+            table="card", column="file", case_id=lost[0],
+            found=f"{len(lost)} of {len(files)} films are in no folder of {folders}",
+            accepted="every film in one of the folders of --images",
+        )  # fmt: skip
+    return np.stack([film_features(path) for path in found if path is not None])
+
+
+def training_films(manifests: Sequence[Path]) -> pd.DataFrame:
+    """Films of split train that manifests do not exclude: file, finding_labels, label_pneumonia.
+
+    Raises
+    ------
+    ValidationError
+        A manifest cannot be read, lacks a column, or holds no film of split train.
+    """
+    parts = []
+    for manifest in manifests:
+        try:
+            table = pd.read_csv(manifest, low_memory=False)
+        except (OSError, ValueError) as error:
+            raise TableError(
+                table=str(manifest), found=str(error), accepted="a manifest (CSV)"
+            ) from error
+        wanted = ["file", "finding_labels", "label_pneumonia"]
+        missing = [name for name in (*wanted, "split") if name not in table]
+        if missing:
+            raise TableError(
+                table=str(manifest), column=missing[0], found="no such column",
+                accepted="a manifest with split, file, finding_labels and label_pneumonia",
+            )  # fmt: skip
+        if "use" in table:
+            table = table[table["use"] == "yes"]
+        parts.append(table.loc[table["split"] == "train", wanted])
+    films = pd.concat(parts, ignore_index=True)
+    if films.empty:
+        raise TableError(
+            table=str(manifests[0]), column="split", found="no film of split train",
+            accepted="manifests that hold films of train",
+        )  # fmt: skip
+    return films
 
 
 class _Floor:
