@@ -41,7 +41,8 @@ class Tool:
     python: Path
     build: Callable[[Path], None]
     tests: list[str]
-    gate: list[str]
+    gates: list[list[str]]
+    """Found: one of them exits with an error."""
     requirements: tuple[str, str, str]
     """File, a phrase of a requirement in it, and the phrase that rewords it."""
     control: tuple[str, str]
@@ -53,8 +54,8 @@ class Tool:
         """Run a command of the tool's environment in a project."""
         paths = f"{root}{os.pathsep}{ROOT}" if self.name == "cxr-verify" else str(root)
         return subprocess.run(  # noqa: S603
-            [str(self.python), "-m", *command], cwd=root, capture_output=True, text=True,
-            check=False, env={**os.environ, "PYTHONPATH": paths},
+            [str(self.python), *([] if command[0] == "-c" else ["-m"]), *command], cwd=root,
+            capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
         )  # fmt: skip
 
 
@@ -163,6 +164,68 @@ def doorstop(root: Path) -> None:
         )
 
 
+def jamb(root: Path) -> None:
+    """Write one document for each level, one file for each item, and mark tests by item."""
+    device(root, "import pytest", 'pytest.mark.requirement("{}")')
+    tests = root / "tests/test_guards.py"
+    tests.write_text(tests.read_text("utf-8").replace("SRS-", "SRS"), "utf-8")
+    for prefix, parent in (("UN", ""), ("RC", "UN"), ("SRS", "RC")):
+        folder = root / "reqs" / prefix.lower()
+        folder.mkdir(parents=True)
+        above = f"  parents:\n  - {parent}\n" if parent else ""
+        (folder / ".jamb.yml").write_text(
+            f"settings:\n  prefix: {prefix}\n  digits: 3\n  sep: ''\n{above}", "utf-8"
+        )
+    for name, text in TEXTS.items():
+        links = f"links:\n- {PARENT[name].replace('-', '')}\n" if name in PARENT else "links: []\n"
+        (root / "reqs" / name.split("-")[0].lower() / f"{name.replace('-', '')}.yml").write_text(
+            f"active: true\ntype: requirement\n{links}text: {text}\nreviewed: null\n", "utf-8"
+        )
+    (root / "pyproject.toml").write_text(
+        '[project]\nname = "sample"\nversion = "1"\n[tool.jamb]\ntest_documents = ["SRS"]\n'
+        '[tool.pytest.ini_options]\naddopts = "--jamb --jamb-fail-uncovered"\n', "utf-8",
+    )  # fmt: skip
+
+
+def medharness(root: Path) -> None:
+    """Write its items, each requirement verified by test, and link tests by id."""
+    device(root, "import pytest", 'pytest.mark.dhf_links("{}")')
+    (root / "DHF/config").mkdir(parents=True)
+    (root / "DHF/config/global.yaml").write_text(
+        "project_name: Sample\nomit_doc_types: [CR, REL, SOUP, DEF, SYSARCH, MODULE, SWDD]\n",
+        "utf-8",
+    )
+    number = {"001": "view", "002": "age"}
+    items = {"00_uc/UC-001": "", "01_crs/CRS-001": "derives_from: [UC-001]\nuser_group: Clinical\n"
+             "priority: High\nverification_method: [Inspection]\n"
+             "verification_criteria: as read\n"}  # fmt: skip
+    for n, what in number.items():
+        items[f"02_sys/SYS-{n}"] = (
+            "category: Functional\nsatisfies: [CRS-001]\nverification_method: [Inspection]\n"
+            "verification_criteria: as tested\n"
+        )
+        items[f"03_srs/SRS-{n}"] = (
+            f"derives_from: [SYS-{n}]\nverification_method: [Test]\n"
+            "verification_criteria: as tested\n"
+        )
+        items[f"10_risk/RISK-{n}"] = (
+            f"hazard: wrong {what}\ncause: header\neffect: wrong answer\nseverity_pre: S1\n"
+            "probability_pre: P1\nseverity_post: S1\nprobability_post: P1\n"
+            "risk_acceptability: Acceptable\n"
+        )
+        items[f"11_rcm/RCM-{n}"] = f"mitigates: [RISK-{n}]\nimplements: [SYS-{n}]\n"
+    for path, fields in items.items():
+        file = root / "DHF/items" / f"{path}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        name = file.stem
+        text = TEXTS.get(name.replace("RCM", "RC"), TEXTS["UN-001"])
+        content = "" if name.startswith("RISK") else f"content: {text}\n"
+        file.write_text(f"id: {name}\ntitle: {name}\n{content}{fields}", "utf-8")
+
+
+JAMB = ["-c", "from jamb.cli.commands import cli; cli()"]
+
+
 def tools(peers: Path) -> list[Tool]:
     """List cxr-verify and the peers that an environment holds."""
     python = peers / "bin/python"
@@ -170,7 +233,7 @@ def tools(peers: Path) -> list[Tool]:
     own = Tool(
         name="cxr-verify", python=Path(sys.executable), build=sample,
         tests=["pytest", "-q", "-p", "no:xdist", "-p", "no:cov"],
-        gate=[verify, "check"],
+        gates=[[verify, "check"]],
         requirements=(
             "design_history_file/requirements.rst", "is neither PA nor AP", "is none of PA, AP, LL"
         ),
@@ -185,23 +248,37 @@ def tools(peers: Path) -> list[Tool]:
         Tool(
             name="reqcov", python=python, build=reqcov,
             tests=["pytest", "-q", "--junitxml=reports/junit.xml"],
-            gate=["reqcov.cli", "check", "--no-report"],
+            gates=[["reqcov.cli", "check", "--no-report"]],
             requirements=("docs/srs.md", *reworded), control=("docs/srs.md", "## RC-002"),
         ),
         Tool(
             name="pytest-verifies", python=python, build=pytest_verifies,
             tests=["pytest", "-q", "--verifies-out=reports",
                    "--verifies-baseline=requirements.json"],
-            gate=["pytest_verifies.cli", "combine", "reports", "--baseline", "requirements.json",
-                  "--disallow-orphans", "--fail-under", "100"],
+            gates=[["pytest_verifies.cli", "combine", "reports", "--baseline", "requirements.json",
+                    "--disallow-orphans", "--fail-under", "100"]],
             requirements=("requirements.json", *reworded),
             control=("requirements.json", '{"id": "RC-002"'),
         ),
         Tool(
             name="doorstop", python=python, build=doorstop, tests=["pytest", "-q"],
-            gate=["doorstop.cli.main", "--error-all"],
+            gates=[["doorstop.cli.main", "--error-all"]],
             requirements=("reqs/SRS/SRS-001.yml", *reworded), control=("reqs/RC/RC-002.yml", ""),
             after=[["doorstop.cli.main", "clear", "all"], ["doorstop.cli.main", "review", "all"]],
+        ),
+        Tool(
+            name="jamb", python=python, build=jamb, tests=["pytest", "-q"],
+            gates=[[*JAMB, "validate", "--error-all"], [*JAMB, "check"], ["pytest", "-q"]],
+            requirements=("reqs/srs/SRS001.yml", *reworded), control=("reqs/rc/RC002.yml", ""),
+            after=[[*JAMB, "review", "mark", "all"], [*JAMB, "review", "clear", "all"]],
+        ),
+        Tool(
+            name="medharness", python=python, build=medharness,
+            tests=["pytest", "-q", "--junitxml=reports/junit.xml"],
+            gates=[["medharness", "verify", "dhf", "--strict"],
+                   ["medharness", "verify", "tests", "--strict", "--junit", "reports"]],
+            requirements=("DHF/items/03_srs/SRS-001.yaml", *reworded),
+            control=("DHF/items/11_rcm/RCM-002.yaml", ""),
         ),
     ]  # fmt: skip
     return [own, *listed]
@@ -280,10 +357,10 @@ def measure(tool: Tool, scratch: Path) -> dict[str, object]:
         tool.run(clean, command)
     commit(clean)
     again = tool.run(clean, tool.tests)
-    gate = tool.run(clean, tool.gate)
-    if first.returncode or again.returncode or gate.returncode:
-        raise SystemExit(f"{tool.name}: the clean project fails:\n{again.stdout}{gate.stdout}"
-                         f"{gate.stderr}")  # fmt: skip
+    asked = [tool.run(clean, gate) for gate in tool.gates]
+    if first.returncode or again.returncode or any(gate.returncode for gate in asked):
+        said = "".join(done.stdout + done.stderr for done in (again, *asked))
+        raise SystemExit(f"{tool.name}: the clean project fails:\n{said}")
     row: dict[str, object] = {"tool": tool.name, "version": version(tool)}
     for fault in FAULTS:
         root = scratch / fault
@@ -292,7 +369,8 @@ def measure(tool: Tool, scratch: Path) -> dict[str, object]:
         commit(root)
         if rerun:
             tool.run(root, tool.tests)
-        row[fault] = "found" if tool.run(root, tool.gate).returncode else "missed"
+        found = any(tool.run(root, gate).returncode for gate in tool.gates)
+        row[fault] = "found" if found else "missed"
     row["found"] = sum(row[fault] == "found" for fault in FAULTS)
     return row
 
