@@ -1,12 +1,14 @@
 """Intake: the file checks, each with its hazard put into a film."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from builders import dx, to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from cxr_device.intake import Intake, receive
@@ -125,6 +127,18 @@ def test_an_odd_length_number_ends_as_parse(label: Label, whole: bytes) -> None:
     assert stopped_by(receive(odd, label)) is CheckCode.PARSE
 
 
+def with_syntax(whole: bytes, syntax: str) -> bytes:
+    """Name another transfer syntax in a film whose bytes stay as they are."""
+    old = b"1.2.840.10008.1.2.1\0"
+    new = syntax.encode() + b"\0" * (len(syntax) % 2)
+    at = whole.index(old)
+    grown = int.from_bytes(whole[140:144], "little") + len(new) - len(old)
+    return (
+        whole[:140] + grown.to_bytes(4, "little") + whole[144 : at - 2]
+        + len(new).to_bytes(2, "little") + new + whole[at + len(old) :]
+    )  # fmt: skip
+
+
 @verifies("SRS-106@606bc67b", "RC-106@c9db5400")
 @pytest.mark.parametrize(
     "syntax", ["1.2.840.10008.1.2.1.99", str(ExplicitVRBigEndian), "1.2.840.10008.1.2.4.100", "1.2"]
@@ -132,15 +146,7 @@ def test_an_odd_length_number_ends_as_parse(label: Label, whole: bytes) -> None:
 def test_other_transfer_syntaxes_are_refused_unopened(
     syntax: str, label: Label, whole: bytes
 ) -> None:
-    old = b"1.2.840.10008.1.2.1\0"
-    new = syntax.encode() + b"\0" * (len(syntax) % 2)
-    at = whole.index(old)
-    grown = int.from_bytes(whole[140:144], "little") + len(new) - len(old)
-    bomb = (
-        whole[:140] + grown.to_bytes(4, "little") + whole[144 : at - 2]
-        + len(new).to_bytes(2, "little") + new + whole[at + len(old) :]
-    )  # fmt: skip
-    taken = receive(bomb, label)
+    taken = receive(with_syntax(whole, syntax), label)
     assert stopped_by(taken) is CheckCode.TRANSFER_SYNTAX
     assert CheckCode.PARSE not in taken.verdicts
 
@@ -151,6 +157,111 @@ def test_an_element_longer_than_the_file_is_coded_length(label: Label, whole: by
     lying = whole[:at] + (0x7FFFFFF0).to_bytes(4, "little") + whole[at + 4 :]
     assert stopped_by(receive(lying, label)) is CheckCode.LENGTH
     assert stopped_by(receive(whole[:-1000], label)) is CheckCode.LENGTH
+
+
+@verifies("SRS-106@606bc67b", "RC-106@c9db5400")
+@pytest.mark.parametrize(
+    ("family", "outcome"),
+    [
+        ("2 2.1 2.5 2.4.57 2.4.70 2.4.80 2.4.90", Outcome.PASS),
+        ("2.4.50 2.4.51 2.4.81 2.4.91", Outcome.WARN),
+    ],
+)
+def test_each_syntax_of_the_table_is_opened(
+    family: str, outcome: Outcome, label: Label, whole: bytes
+) -> None:
+    for end in family.split():
+        syntax = f"1.2.840.10008.1.{end}"
+        taken = receive(with_syntax(whole, syntax), label)
+        verdict = taken.verdicts[CheckCode.TRANSFER_SYNTAX]
+        assert (verdict.outcome, verdict.value) == (outcome, syntax)
+
+
+@verifies("SRS-106@606bc67b", "RC-106@c9db5400")
+def test_a_syntax_longer_than_a_uid_is_shown_cut(label: Label, whole: bytes) -> None:
+    taken = receive(with_syntax(whole, "1." + "2" * 98), label)
+    assert taken.verdicts[CheckCode.TRANSFER_SYNTAX].value == "1." + "2" * 62
+
+
+@verifies("SRS-103@5b349cdc", "RC-103@e19e3ec7")
+@pytest.mark.parametrize("magic", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"])
+def test_every_tiff_preamble_passes(magic: bytes, label: Label, whole: bytes) -> None:
+    verdict = receive(magic + whole[4:], label).verdicts[CheckCode.FILE_PREAMBLE]
+    assert (verdict.outcome, verdict.value) == (Outcome.PASS, "TIFF")
+
+
+@verifies("SRS-102@9cbdcbcb", "RC-102@62b8886c")
+@pytest.mark.parametrize(("excess", "refused"), [(0, False), (1, True), (5000, True)])
+def test_a_file_on_disk_has_the_same_limit(
+    excess: int, *, refused: bool, label: Label, whole: bytes, tmp_path: Path
+) -> None:
+    eight = replace(label, max_file_mib=8)
+    path = tmp_path / "film.dcm"
+    path.write_bytes(whole.ljust(2**23 + excess, b"\0"))
+    verdict = receive(path, eight).verdicts[CheckCode.FILE_SIZE]
+    value = "more than 8388608 bytes" if refused else "8388608 bytes"
+    assert (verdict.outcome is Outcome.REJECT, verdict.value) == (refused, value)
+
+
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
+def test_a_file_that_is_longer_than_it_says_is_read_whole(label: Label) -> None:
+    said = Path("/proc/version")  # its size is given as 0 bytes
+    taken = receive(said, label)
+    assert taken.verdicts[CheckCode.FILE_SIZE].value == f"{len(said.read_bytes())} bytes"
+
+
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
+def test_a_disk_that_fails_is_named(
+    tmp_path: Path, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "film.dcm").write_bytes(b"x")
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", fail)
+    verdict = receive(tmp_path / "film.dcm", label).verdicts[CheckCode.FILE_READ]
+    assert (verdict.value, verdict.message) == ("unreadable", "Input/output error")
+
+
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
+def test_a_data_set_without_a_preamble_is_written_as_a_file(label: Label) -> None:
+    film = dx()
+    film.preamble = None
+    assert receive(film, label).radiograph is not None
+
+
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
+def test_a_header_is_parsed_up_to_its_limit_and_large_neighbours_do_not_count(
+    label: Label,
+) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 16]
+    table.add_new("LUTData", "OW", bytes(2**20))
+    taken = receive(to_bytes(dx(VOILUTSequence=[table])), label)
+    assert stopped_by(taken) is CheckCode.PARSE
+    assert "exceed 1048576 bytes" in taken.verdicts[CheckCode.PARSE].message
+    beside = dx()
+    beside.private_block(0x0009, "EXAMPLE", create=True).add_new(1, "OB", bytes(2**21))
+    assert receive(to_bytes(beside), label).radiograph is not None
+
+
+@verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        (0x60003000, True), (0x601E3000, True), (0x60020010, False), (0x60203000, False),
+        (0x50003000, False),
+    ],
+)  # fmt: skip
+def test_an_overlay_is_seen_in_its_groups(tag: int, *, found: bool, label: Label) -> None:
+    film = dx()
+    film.add_new(
+        tag, "US" if tag & 0xFFFF == 0x10 else "OW", 2 if tag & 0xFFFF == 0x10 else b"\0\0"
+    )
+    radiograph = receive(to_bytes(film), label).radiograph
+    assert radiograph is not None
+    assert radiograph.has_overlay is found
 
 
 @verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")
