@@ -4,6 +4,7 @@
 
     CxrDeviceError
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
+    ├── ReleaseError          another release than the installed one outside research (exit 2)
     ├── NodeError             the node cannot start as it was asked to: see what it names (exit 2)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
@@ -28,6 +29,7 @@ __all__ = [
     "OperatingPointError",
     "OutputError",
     "ProbabilityError",
+    "ReleaseError",
     "TrainingError",
 ]
 
@@ -42,6 +44,16 @@ class IntegrityError(CxrDeviceError):
     def __init__(self, what: str, *, found: str, locked: str) -> None:
         super().__init__(
             f"SELF: {what} is {found}, the release locks {locked}; reinstall cxr-device"
+        )
+
+
+class ReleaseError(CxrDeviceError, ValueError):
+    """Another release than the installed one was asked for, and the profile is not research."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        super().__init__(
+            f"RELEASE {folder}: profile {profile} reads with the installed release alone; "
+            "read another one under the research profile"
         )
 
 

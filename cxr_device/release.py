@@ -87,6 +87,20 @@ class Release:
                 raise IntegrityError(f"{what} ({path.name})", found=found, locked=locked)
         return release
 
+    def hold_code(self) -> None:
+        """Hold the preprocessing that runs, the installed one, against what this release locks.
+
+        Raises
+        ------
+        IntegrityError
+            The release was locked with other preprocessing.
+        """
+        found = sha256(_bytes(PACKAGE / "preprocessing.py")).hexdigest()
+        if found != self.preprocessing_sha256:
+            raise IntegrityError(
+                "the installed preprocessing", found=found, locked=self.preprocessing_sha256
+            )
+
     @classmethod
     def _read(cls, folder: Path) -> "Release":
         blob = _bytes(folder / "release.toml")

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from cxr_device import runtimes
+from cxr_device.errors import DatasetError
 from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.pixel_gate import CONTENTS, probabilities
 from cxr_device.preprocessing import INPUT_SIZE, standardize
@@ -21,6 +22,7 @@ from cxr_device.release import PACKAGE, Release
 from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
+from cxr_device.training.whole_file import write_text
 
 __all__ = [
     "FALSE_REFUSALS",
@@ -89,15 +91,23 @@ def operating_threshold(
 def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) -> Tuned:
     """Lock an ensemble of runs into the package: weights, graph, release.toml, training record.
 
-    The order of the runs is the order of the members.
+    The order of the runs is the order of the members. `package` is the folder of a release
+    (`release_folder.open_release`), the installed one without it.
+
+    Raises
+    ------
+    DatasetError
+        A run has no record, or weights that are not its record's; or the tuning films inside the
+        label are of one class.
     """
-    records = [json.loads((run / "record.json").read_text(encoding="utf-8")) for run in runs]
+    records = [_record(run) for run in runs]
     members = []
     for run, entry in zip(runs, records, strict=True):
         blob = (run / "weights.safetensors").read_bytes()
         if sha256(blob).hexdigest() != entry["weights_sha256"]:
-            message = f"{run}: weights.safetensors is not what record.json describes"
-            raise ValueError(message)
+            raise DatasetError(
+                run, "weights.safetensors is not what record.json describes", "train it again"
+            )
         member = build(entry["config"]["architecture"])
         member.load_state_dict(load_file(run / "weights.safetensors"))
         members.append(member)
@@ -109,7 +119,14 @@ def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) 
     pixels = squares(tune, size=INPUT_SIZE, cache=cache)
     score = _scores(infer, pixels)
     inside = within_label(tune, package)
-    tuned = _tune(score[inside], endpoint(tune)[inside])
+    truth = endpoint(tune)[inside]
+    if not 0 < truth.sum() < len(truth):
+        raise DatasetError(
+            data,
+            f"{int(truth.sum())} of the {len(truth)} tuning films inside the label are positive",
+            "prepare more films: a threshold needs both classes",
+        )
+    tuned = _tune(score[inside], truth)
     _write_release(package, records, tuned)
     (package / "weights/training_record.json").write_text(
         json.dumps({"members": records, "tune": _plain(tuned)}, indent=1) + "\n",
@@ -145,14 +162,13 @@ def lock_gate(run: Path, *, data: Path, cache: Path, package: Path = PACKAGE) ->
 
     Raises
     ------
-    ValueError
-        The graph is not what the record describes.
+    DatasetError
+        The run has no record, or a graph that is not its record's.
     """
-    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    record = _record(run)
     blob = (run / "gate.onnx").read_bytes()
     if sha256(blob).hexdigest() != record["graph_sha256"]:
-        message = f"{run}: gate.onnx is not what record.json describes"
-        raise ValueError(message)
+        raise DatasetError(run, "gate.onnx is not what record.json describes", "train it again")
     graph = package / "weights/gate.onnx"
     graph.write_bytes(blob)
     films = read_manifests([data / name for name in record["config"]["manifests"]])
@@ -181,6 +197,15 @@ def _upright(infer: runtimes.Infer, pixels: NDArray[np.uint16]) -> NDArray[np.fl
     """Gate's probability of an upright frontal chest by film."""
     inputs = (standardize(film.astype(np.float32))[np.newaxis, np.newaxis] for film in pixels)
     return np.array([probabilities(infer(film)[0])[0] for film in inputs])
+
+
+def _record(run: Path) -> dict[str, Any]:
+    """Record of a finished run."""
+    path = run / "record.json"
+    if not path.exists():
+        raise DatasetError(run, "holds no record.json", "let `cxr-device train` finish the run")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _plain(tuned: Tuned) -> dict[str, Any]:
@@ -229,16 +254,23 @@ def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -
     training = table["training"]
     training["films"] = records[0]["films"]["train"]
     training["tune_films"], training["tune_positives"] = tuned.films, tuned.positives
+    training["start"] = _start(records)
     write_locked(path, tomlkit.dumps(table))
     table["self_test"]["score"] = _known_score(package)
     write_locked(path, tomlkit.dumps(table))
 
 
+def _start(records: list[dict[str, Any]]) -> str:
+    """Where the members' training began, in words."""
+    modules = {entry["start"]["module"] if entry["start"] else "" for entry in records}
+    words = [f"ImageNet weights of {module}" if module else "random" for module in sorted(modules)]
+    return f"{', '.join(words)}; files and digests in training_record.json"
+
+
 def write_locked(path: Path, text: str) -> None:
     """Write release.toml, and its digest beside it."""
-    path.write_text(text, encoding="utf-8")
-    digest = sha256(text.encode("utf-8")).hexdigest()
-    path.with_suffix(".sha256").write_text(digest + "\n", encoding="ascii")
+    write_text(path, text)
+    write_text(path.with_suffix(".sha256"), sha256(text.encode("utf-8")).hexdigest() + "\n")
 
 
 def _known_score(package: Path) -> float:
