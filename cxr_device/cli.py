@@ -115,6 +115,7 @@ def info(as_json: bool) -> None:  # noqa: FBT001
         "weights_sha256": release.weights_sha256,
         "config_sha256": release.config_sha256,
         "preprocessing_sha256": release.preprocessing_sha256,
+        "signed_by": release.signer.holder if release.signer else "nobody: a development release",
         "training": release.training,
     }
     if as_json:

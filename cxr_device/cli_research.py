@@ -24,6 +24,7 @@ def _research() -> Iterator[None]:
         DatasetError,
         IntegrityError,
         OutputError,
+        SigningError,
         TrainingError,
     )
     from cxr_device.result import ExitCode  # noqa: PLC0415
@@ -33,7 +34,7 @@ def _research() -> Iterator[None]:
     except ImportError as error:
         message = f"needs pip install 'cxr-device[training]' ({error})"
         raise click.UsageError(message) from error
-    except DatasetError as error:
+    except (DatasetError, SigningError) as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.USAGE)
     except IntegrityError as error:
@@ -253,13 +254,29 @@ def train(config: Path, data: Path, out: Path) -> None:
     "--release", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="Folder to lock into; without it `release` in the first RUN.",
 )  # fmt: skip
-def lock(runs: tuple[Path, ...], data: Path, folder: Path | None) -> None:
+@click.option(
+    "--key", "key_file", type=click.Path(path_type=Path),
+    help="Private Ed25519 key (PEM) that signs it; release_keys.toml names the public one.",
+)  # fmt: skip
+@click.option("--development", is_flag=True, help="Leave the release unsigned, and marked so.")
+def lock(
+    *,
+    runs: tuple[Path, ...],
+    data: Path,
+    folder: Path | None,
+    key_file: Path | None,
+    development: bool,
+) -> None:
     """Lock RUNs into a release: weights, calibration and operating point, from tuning data.
 
     A run of the pixel gate is locked alone: its graph and its threshold. What is not locked anew is
     taken from the installed release, which stays as it is unless --release names its folder.
     """
+    if development == (key_file is not None):
+        message = "sign the release with --key KEYFILE, or lock it unsigned with --development"
+        raise click.UsageError(message)
     with _research():
+        from cxr_device.training import signing  # noqa: PLC0415
         from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
         from cxr_device.training.lock import lock_gate  # noqa: PLC0415
         from cxr_device.training.release_folder import open_release  # noqa: PLC0415
@@ -268,9 +285,20 @@ def lock(runs: tuple[Path, ...], data: Path, folder: Path | None) -> None:
         if gate and len(runs) > 1:
             message = f"{runs[0]} is a run of the pixel gate: lock it alone"
             raise click.UsageError(message)
-        release = open_release(folder or runs[0] / "release")
-        if gate:
-            click.echo(lock_gate(runs[0], data=data, cache=cache, package=release))
+        release, key = folder or runs[0] / "release", None
+        if key_file is None:
+            signing.refuse_unsigned(release)
         else:
-            click.echo(lock_runs(list(runs), data=data, cache=cache, package=release))
-        click.echo(f"locked: {release}", err=True)
+            key = signing.open_key(key_file, ask=lambda: _pass_phrase(key_file))
+        open_release(release)
+        if gate:
+            click.echo(lock_gate(runs[0], data=data, cache=cache, package=release, key=key))
+        else:
+            click.echo(lock_runs(list(runs), data=data, cache=cache, package=release, key=key))
+        signed = "signed" if key else "development, unsigned"
+        click.echo(f"locked ({signed}): {release}", err=True)
+
+
+def _pass_phrase(key_file: Path) -> str:
+    phrase: str = click.prompt(f"Pass phrase of {key_file}", hide_input=True, err=True)
+    return phrase

@@ -25,7 +25,8 @@ def run(
     profile = Profile.TRIAGE if folder is None else Profile.RESEARCH
     loaded = Device.load(profile=profile, device=device, folder=folder)
     release, test = loaded.release, loaded.release.self_test
-    yield f"weights {release.weights_sha256[:12]}, graph, preprocessing: as locked"
+    signed = f"signed by {release.signer.holder}" if release.signer else "development, unsigned"
+    yield f"weights {release.weights_sha256[:12]}, graph, preprocessing: as locked; {signed}"
     result = loaded.read(test.film)
     if not isinstance(result, Analyzed):
         raise IntegrityError("the known film", found=type(result).__name__, locked="Analyzed")

@@ -5,11 +5,12 @@ A lock rewrites what its runs decide; label, known film and the other network st
 
 import os
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Final
 
 from cxr_device.errors import DatasetError, OutputError
-from cxr_device.release import PACKAGE, Release
+from cxr_device.release import PACKAGE
 
 __all__ = ["open_release"]
 
@@ -24,8 +25,6 @@ def open_release(folder: Path) -> Path:
     ------
     DatasetError
         The folder holds something else.
-    IntegrityError
-        The installed release is damaged.
     OutputError
         The folder cannot be written.
     """
@@ -44,7 +43,8 @@ def open_release(folder: Path) -> Path:
 
 def _copy(folder: Path) -> None:
     """Copy the installed release into a new folder, whole or not at all."""
-    film = Release.load().self_test.film.relative_to(PACKAGE)
+    table = tomllib.loads((PACKAGE / "release.toml").read_text(encoding="utf-8"))
+    film = Path(table["self_test"]["film"])
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         shutil.copytree(PACKAGE / "weights", aside / "weights", ignore=_cards)
