@@ -18,7 +18,7 @@ from verification import verifies
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-FILMS = 128
+FILMS = 320
 TABLES = (
     "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv", "train_val_list.txt", "test_list.txt",
     "blacklist_non_PA_AP_view.csv", "blacklist_rotated_images.csv",
@@ -26,11 +26,12 @@ TABLES = (
 )  # fmt: skip
 CONFIG = """
 architecture = "efficientnet_lite0"
-seed = 3
-epochs = 1
-sizes = [64]
+seed = 4
+epochs = 2
+sizes = [64, 64]
 learning_rate = 1e-3
 batch_size = 16
+ema_decay = 0.9
 manifests = ["prepared/manifest.csv"]
 """
 
@@ -51,16 +52,15 @@ def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[st
 def lay_out(shared: Path, nih: Path) -> pd.DataFrame:
     """Lay NIH's tables and real films of `train` and `tune` out as NIH ships them.
 
-    No film of `test`: those serve the report of a locked device alone.
+    No film of `test`: those serve the report of a locked device alone. One source, whose classes
+    differ at a glance, so that two epochs learn enough for a lock; it says nothing about lungs.
     """
     nih.mkdir()
     for name in TABLES:
         packed = shared / "nih/tables" / f"{name}.gz"
         (nih / name).write_bytes(gzip.decompress(packed.read_bytes()))
     films = pd.read_csv(shared / "nih/manifest.csv")
-    chosen = films["source"].isin(["nih_talo", "nih_chexnet"]) & films["split"].isin(
-        ["train", "tune"]
-    )
+    chosen = (films["source"] == "nih_talo") & films["split"].isin(["train", "tune"])
     films = films[chosen].sort_values("sha256_original").head(FILMS).reset_index(drop=True)
     for number, film in films.iterrows():
         folder = nih / f"images_{1 + number % 2:03d}/images"  # type: ignore[operator]
@@ -90,6 +90,7 @@ def test_a_download_becomes_a_device_that_reads(shared_data: Path, tmp_path: Pat
     record = json.loads((prepared / "prepared.json").read_text("utf-8"))
     manifest = pd.read_csv(prepared / "manifest.csv")
     assert set(manifest["nih_name"]) <= set(films["nih_name"])
+    assert set(manifest["split"]) == {"train", "tune"}
     assert record["damaged"]["n"] == 0
     assert manifest.groupby("patient_id")["split"].nunique().max() == 1
     tune = manifest[manifest["split"] == "tune"]
