@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_device import __version__
-from cxr_device.cli_common import load_device, load_release
+from cxr_device.cli_common import load_device, load_release, release_option
 from cxr_device.cli_research import dataset, lock, train
 from cxr_device.vocabulary import CheckCode
 
@@ -67,6 +67,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdo
     "--device", "where", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
     show_default=True, help="Where the network runs.",
 )  # fmt: skip
+@release_option
 def read(  # noqa: PLR0913, PLR0917  # one parameter an option
     paths: tuple[str, ...],
     out: Path | None,
@@ -74,11 +75,12 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
     dicom: bool,  # noqa: FBT001
     profile: str,
     where: str,
+    folder: Path | None,
 ) -> None:
     """Read films: guards, then network, then decision. Folders are walked."""
     if dicom:
         _require_dicom(out)
-    device = load_device(profile=profile, where=where)
+    device = load_device(profile=profile, where=where, folder=folder)
     sys.exit(_run(device, device.read, paths, out=out, as_json=as_json, dicom=dicom))
 
 
@@ -113,6 +115,7 @@ def info(as_json: bool) -> None:  # noqa: FBT001
         "weights_sha256": release.weights_sha256,
         "config_sha256": release.config_sha256,
         "preprocessing_sha256": release.preprocessing_sha256,
+        "signed_by": release.signer.holder if release.signer else "nobody: a development release",
         "training": release.training,
     }
     if as_json:
@@ -123,14 +126,15 @@ def info(as_json: bool) -> None:  # noqa: FBT001
 
 
 @main.command()
-def selftest() -> None:
+@release_option
+def selftest(folder: Path | None) -> None:
     """Hold weights and configuration against their digests, and a known film against its score."""
     from cxr_device.errors import IntegrityError  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
     from cxr_device.selftest import run  # noqa: PLC0415
 
     try:
-        for line in run():
+        for line in run(folder=folder):
             click.echo(line)
     except IntegrityError as error:
         click.echo(str(error), err=True)

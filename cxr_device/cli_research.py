@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cxr_device.cli_common import load_device, load_release
+from cxr_device.cli_common import load_device, load_release, release_option
 
 __all__ = ["dataset", "lock", "train"]
 
@@ -20,7 +20,13 @@ def dataset() -> None:
 @contextmanager
 def _research() -> Iterator[None]:
     """End research commands as the exit codes say, with the extra or the mending named."""
-    from cxr_device.errors import DatasetError, OutputError, TrainingError  # noqa: PLC0415
+    from cxr_device.errors import (  # noqa: PLC0415
+        DatasetError,
+        IntegrityError,
+        OutputError,
+        SigningError,
+        TrainingError,
+    )
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     try:
@@ -28,9 +34,12 @@ def _research() -> Iterator[None]:
     except ImportError as error:
         message = f"needs pip install 'cxr-device[training]' ({error})"
         raise click.UsageError(message) from error
-    except DatasetError as error:
+    except (DatasetError, SigningError) as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.USAGE)
+    except IntegrityError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTEGRITY)
     except OutputError as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.OUTPUT)
@@ -125,14 +134,21 @@ def dataset_prepare(  # noqa: PLR0913, PLR0917  # one argument an option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="cases.parquet or .csv")
 @click.option("--split", help="Only the manifest's rows of this split, e.g. test.")
 @click.option("--within-label", is_flag=True, help="Leave out ages and views outside the label.")
-def dataset_score(manifest: Path, out: Path, split: str | None, within_label: bool) -> None:  # noqa: FBT001
+@release_option
+def dataset_score(
+    *, manifest: Path, out: Path, split: str | None, within_label: bool, folder: Path | None
+) -> None:
     """Score the PNG, JPEG or DICOM films that a MANIFEST names, for `cxr-validate`.
 
-    The manifest is CSV with a column `file` (below images/ beside it); its other columns are kept.
+    The manifest is CSV with a column `file` (below images/ beside it), or that of a prepared cache;
+    its other columns are kept.
     """
     from cxr_device.training.score import score_manifest, write_cases  # noqa: PLC0415
 
-    device = load_device(profile="triage", where="auto")
+    profile = "triage" if folder is None else "research"
+    device = load_device(profile=profile, where="auto", folder=folder)
+    if folder is not None:
+        click.echo("Research profile: not the device. Not for clinical use.", err=True)
     try:
         scored = score_manifest(manifest, device, split=split, within_label=within_label)
     except ValueError as error:
@@ -228,22 +244,61 @@ def train(config: Path, data: Path, out: Path) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
-def lock(runs: tuple[Path, ...], data: Path) -> None:
-    """Lock RUNs into the device: weights, calibration and operating point, from tuning data.
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...",
+                type=click.Path(path_type=Path, exists=True, file_okay=False))  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True), required=True,
+    help="Folder that the configuration's manifests lie in.",
+)  # fmt: skip
+@click.option(
+    "--release", "folder", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to lock into; without it `release` in the first RUN.",
+)  # fmt: skip
+@click.option(
+    "--key", "key_file", type=click.Path(path_type=Path),
+    help="Private Ed25519 key (PEM) that signs it; release_keys.toml names the public one.",
+)  # fmt: skip
+@click.option("--development", is_flag=True, help="Leave the release unsigned, and marked so.")
+def lock(
+    *,
+    runs: tuple[Path, ...],
+    data: Path,
+    folder: Path | None,
+    key_file: Path | None,
+    development: bool,
+) -> None:
+    """Lock RUNs into a release: weights, calibration and operating point, from tuning data.
 
-    A run of the pixel gate is locked alone: its graph and its threshold.
+    A run of the pixel gate is locked alone: its graph and its threshold. What is not locked anew is
+    taken from the installed release, which stays as it is unless --release names its folder.
     """
+    if development == (key_file is not None):
+        message = "sign the release with --key KEYFILE, or lock it unsigned with --development"
+        raise click.UsageError(message)
     with _research():
+        from cxr_device.training import signing  # noqa: PLC0415
         from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
         from cxr_device.training.lock import lock_gate  # noqa: PLC0415
+        from cxr_device.training.release_folder import open_release  # noqa: PLC0415
 
-        cache = runs[0] / "cache"
-        if not (runs[0] / "gate.onnx").exists():
-            click.echo(lock_runs(list(runs), data=data, cache=cache))
-        elif len(runs) > 1:
+        gate, cache = (runs[0] / "gate.onnx").exists(), runs[0] / "cache"
+        if gate and len(runs) > 1:
             message = f"{runs[0]} is a run of the pixel gate: lock it alone"
             raise click.UsageError(message)
+        release, key = folder or runs[0] / "release", None
+        if key_file is None:
+            signing.refuse_unsigned(release)
         else:
-            click.echo(lock_gate(runs[0], data=data, cache=cache))
+            key = signing.open_key(key_file, ask=lambda: _pass_phrase(key_file))
+        open_release(release)
+        if gate:
+            click.echo(lock_gate(runs[0], data=data, cache=cache, package=release, key=key))
+        else:
+            click.echo(lock_runs(list(runs), data=data, cache=cache, package=release, key=key))
+        signed = "signed" if key else "development, unsigned"
+        click.echo(f"locked ({signed}): {release}", err=True)
+
+
+def _pass_phrase(key_file: Path) -> str:
+    phrase: str = click.prompt(f"Pass phrase of {key_file}", hide_input=True, err=True)
+    return phrase

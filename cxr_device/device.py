@@ -14,6 +14,7 @@ import numpy as np
 from cxr_device import decoding, guards, intake, preprocessing, runtimes
 from cxr_device.checks import DESCRIPTIONS, Check, Verdict
 from cxr_device.decision import decide
+from cxr_device.errors import ReleaseError
 from cxr_device.explanation import ActivationMap, ClassActivation
 from cxr_device.pixel_gate import judge_content
 from cxr_device.pixel_range import judge_pixels
@@ -107,15 +108,27 @@ class Device:
         *,
         profile: Profile | str = Profile.TRIAGE,
         device: Literal["auto", "cpu", "cuda"] = "cpu",
+        folder: Path | None = None,
     ) -> "Device":
-        """Load the installed release after holding its files against their digests.
+        """Load a release after holding its files against their digests.
+
+        Parameters
+        ----------
+        folder : path, optional
+            A release that `cxr-device lock` wrote; without it the installed one, which alone is
+            the device.
 
         Raises
         ------
         IntegrityError
             A locked file is missing or is not the one that was locked.
+        ReleaseError
+            A folder is named under another profile than research.
         """
-        release = Release.load()
+        if folder is not None and Profile(profile) is not Profile.RESEARCH:
+            raise ReleaseError(folder, str(profile))
+        release = Release.load() if folder is None else Release.load(folder)
+        release.hold_code()
         if runtimes.choose(device) == "cuda":
             infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
         else:

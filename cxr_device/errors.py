@@ -4,6 +4,8 @@
 
     CxrDeviceError
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
+    ├── ReleaseError          another release than the installed one outside research (exit 2)
+    ├── SigningError          a release that cannot be signed as it was asked to (exit 2)
     ├── NodeError             the node cannot start as it was asked to: see what it names (exit 2)
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
@@ -28,6 +30,8 @@ __all__ = [
     "OperatingPointError",
     "OutputError",
     "ProbabilityError",
+    "ReleaseError",
+    "SigningError",
     "TrainingError",
 ]
 
@@ -43,6 +47,23 @@ class IntegrityError(CxrDeviceError):
         super().__init__(
             f"SELF: {what} is {found}, the release locks {locked}; reinstall cxr-device"
         )
+
+
+class ReleaseError(CxrDeviceError, ValueError):
+    """Another release than the installed one was asked for, and the profile is not research."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        super().__init__(
+            f"RELEASE {folder}: profile {profile} reads with the installed release alone; "
+            "read another one under the research profile"
+        )
+
+
+class SigningError(CxrDeviceError, ValueError):
+    """A key that cannot sign a release, or a release that may not stay unsigned."""
+
+    def __init__(self, path: Path, reason: str, action: str) -> None:
+        super().__init__(f"SIGNING {path}: {reason}; {action}")
 
 
 class NodeError(CxrDeviceError):

@@ -11,6 +11,7 @@ from cxr_device.decision import OperatingPoint
 from cxr_device.errors import IntegrityError
 from cxr_device.label import Label
 from cxr_device.pixel_gate import CONTENTS, GateThreshold
+from cxr_device.signature import KEYS_FILE, Signer, read_keys, verify
 from cxr_device.vocabulary import Claim
 
 __all__ = ["PACKAGE", "PixelGate", "Release", "SelfTest"]
@@ -61,6 +62,8 @@ class Release:
     graph_sha256: str
     preprocessing_sha256: str
     config_sha256: str
+    signer: Signer | None
+    """Who signed the release; None: a development release, signed by nobody."""
     pixel_gate: PixelGate
     self_test: SelfTest
     training: dict[str, Any]
@@ -68,12 +71,16 @@ class Release:
 
     @classmethod
     def load(cls, folder: Path = PACKAGE) -> "Release":
-        """Read `release.toml` and hold every file that it locks against its digest.
+        """Read `release.toml`, verify its signature, and hold every file that it locks.
+
+        A release that states no key is a development release. As the installed one it is taken
+        only where the installation trusts no key at all.
 
         Raises
         ------
         IntegrityError
-            A file is missing, or is not the one that was locked.
+            A file is missing, or is not the one that was locked; the signature is not that of a
+            key which the installation trusts.
         """
         release = cls._read(folder)
         for what, path, locked in (
@@ -87,6 +94,20 @@ class Release:
                 raise IntegrityError(f"{what} ({path.name})", found=found, locked=locked)
         return release
 
+    def hold_code(self) -> None:
+        """Hold the preprocessing that runs, the installed one, against what this release locks.
+
+        Raises
+        ------
+        IntegrityError
+            The release was locked with other preprocessing.
+        """
+        found = sha256(_bytes(PACKAGE / "preprocessing.py")).hexdigest()
+        if found != self.preprocessing_sha256:
+            raise IntegrityError(
+                "the installed preprocessing", found=found, locked=self.preprocessing_sha256
+            )
+
     @classmethod
     def _read(cls, folder: Path) -> "Release":
         blob = _bytes(folder / "release.toml")
@@ -96,14 +117,17 @@ class Release:
             raise IntegrityError("configuration (release.toml)", found=found, locked=locked)
         try:
             table = tomllib.loads(blob.decode("utf-8"))
-            return cls._from_table(table, folder, found)
+            signer = _signer(table.get("signature"), blob, folder)
+            return cls._from_table(table, folder, found, signer)
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(
                 "release.toml", found=repr(error), locked="a whole file"
             ) from error
 
     @classmethod
-    def _from_table(cls, table: dict[str, Any], folder: Path, digest: str) -> "Release":
+    def _from_table(
+        cls, table: dict[str, Any], folder: Path, digest: str, signer: Signer | None
+    ) -> "Release":
         label, network, test = table["label"], table["network"], table["self_test"]
         point = table["operating_point"]
         return cls(
@@ -124,12 +148,34 @@ class Release:
             graph_sha256=network["graph_sha256"],
             preprocessing_sha256=table["preprocessing"]["sha256"],
             config_sha256=digest,
+            signer=signer,
             pixel_gate=_pixel_gate(table["pixel_gate"], folder),
             self_test=SelfTest(
                 film=folder / test["film"], score=test["score"], tolerance=test["tolerance"]
             ),
             training=table["training"],
         )
+
+
+def _signer(stated: dict[str, str] | None, blob: bytes, folder: Path) -> Signer | None:
+    """Find who signed a release file; None for a development release."""
+    try:
+        trusted = {signer.public_key: signer for signer in read_keys(PACKAGE / KEYS_FILE)}
+    except OSError as error:
+        raise IntegrityError(KEYS_FILE, found=str(error.strerror), locked="present") from error
+    if stated is None:
+        if trusted and folder == PACKAGE:
+            raise IntegrityError("the release", found="unsigned", locked=f"a key of {KEYS_FILE}")
+        return None
+    signer = trusted.get(bytes.fromhex(stated["public_key"]))
+    if signer is None:
+        found = f"of key {stated['public_key'][:16]}"
+        raise IntegrityError("the signature", found=found, locked=f"a key of {KEYS_FILE}")
+    if not verify(_bytes(folder / "release.sig"), blob, public_key=signer.public_key):
+        raise IntegrityError(
+            "the signature", found="not that of release.toml", locked=f"that of {signer.holder}"
+        )
+    return signer
 
 
 def _pixel_gate(table: dict[str, Any], folder: Path) -> PixelGate:

@@ -34,6 +34,11 @@ class TrainingConfig:
     positive_weight: float = 1.0
     """Largest weight of a positive label, whose weight is negatives / positives of its head in
     `train`; 1 weighs all alike. Balances the loss alone, never the films."""
+    gamma_positive: float = 0.0
+    gamma_negative: float = 0.0
+    probability_margin: float = 0.0
+    """Asymmetric loss (`loss.Focus`); all 0: binary cross-entropy. Its authors take 0, 4 and 0.05
+    for labels as rare as these; `positive_weight` weighs its positive part too."""
     offset_by: tuple[str, ...] = ()
     """Columns of the manifests. The log odds of each head in a film's group of these columns are
     added to its logits in the loss alone, so that telling the groups apart earns nothing."""
@@ -94,6 +99,15 @@ class TrainingConfig:
                 self.learning_rate > 0 and self.epochs > 0,
                 f"learning_rate {self.learning_rate}, epochs {self.epochs}",
                 "choose both above 0",
+            ),
+            (
+                all(g == 0 or g >= 1 for g in (self.gamma_positive, self.gamma_negative))
+                and 0 <= self.probability_margin < 1,
+                (
+                    f"gammas {self.gamma_positive}, {self.gamma_negative}, "
+                    f"probability_margin {self.probability_margin}"
+                ),
+                "choose gammas 0 or from 1, the margin in [0, 1)",
             ),
             (
                 self.choose in ("last", "best"),

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from cxr_device.errors import DatasetError, TrainingError
@@ -30,6 +29,7 @@ from cxr_device.training.films import (
     read_manifests,
     targets,
 )
+from cxr_device.training.loss import Focus
 from cxr_device.training.ranks import Ranks, join, parameters_sha256
 from cxr_device.training.run_folder import (
     RunFolder,
@@ -261,7 +261,10 @@ class _Fit:
         with bf16:
             logits = net(pixels).float() + offset
         weights = None if weights is None else weights.to(device)
-        loss = partial(_loss, logits, smoothing=config.label_smoothing, weights=weights)
+        focus = Focus(config.gamma_positive, config.gamma_negative, config.probability_margin)
+        loss = partial(
+            _loss, logits, smoothing=config.label_smoothing, weights=weights, focus=focus
+        )
         if config.mixup > 0:
             mixed = loss(target[other].to(device))
             return share * loss(target.to(device)) + (1 - share) * mixed
@@ -314,14 +317,12 @@ class _Fit:
 
 
 def _loss(
-    logits: Tensor, target: Tensor, *, smoothing: float, weights: Tensor | None = None
+    logits: Tensor, target: Tensor, *, smoothing: float, weights: Tensor | None, focus: Focus
 ) -> Tensor:
     known = ~torch.isnan(target)
     wanted = torch.where(known, target, torch.zeros_like(target))
     smooth = wanted * (1 - smoothing) + smoothing / 2
-    loss = functional.binary_cross_entropy_with_logits(
-        logits, smooth, reduction="none", pos_weight=weights
-    )
+    loss = focus.loss(logits, smooth, weights=weights)
     return (loss * known).sum() / known.sum()
 
 

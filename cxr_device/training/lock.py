@@ -1,6 +1,7 @@
 """Lock: runs become the device's weights, calibration and operating point, from `tune` alone."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from cxr_device import runtimes
+from cxr_device.errors import DatasetError
 from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.pixel_gate import CONTENTS, probabilities
 from cxr_device.preprocessing import INPUT_SIZE, standardize
@@ -21,6 +23,8 @@ from cxr_device.release import PACKAGE, Release
 from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
+from cxr_device.training.signing import Ed25519PrivateKey
+from cxr_device.training.whole_file import write_text
 
 __all__ = [
     "FALSE_REFUSALS",
@@ -86,35 +90,79 @@ def operating_threshold(
     return float(positive[len(positive) - needed])
 
 
-def lock(runs: list[Path], *, data: Path, cache: Path, package: Path = PACKAGE) -> Tuned:
+def lock(
+    runs: list[Path],
+    *,
+    data: Path,
+    cache: Path,
+    package: Path = PACKAGE,
+    key: Ed25519PrivateKey | None = None,
+) -> Tuned:
     """Lock an ensemble of runs into the package: weights, graph, release.toml, training record.
 
-    The order of the runs is the order of the members.
+    The order of the runs is the order of the members. `package` is the folder of a release
+    (`release_folder.open_release`), the installed one without it. Without a `key`
+    (`signing.open_key`) the release is a development release.
+
+    Raises
+    ------
+    DatasetError
+        A run has no record, or weights that are not its record's; the tuning films inside the
+        label are of one class, or the score does not rise with their endpoint. The release is then
+        as it was.
     """
-    records = [json.loads((run / "record.json").read_text(encoding="utf-8")) for run in runs]
+    records = [_record(run) for run in runs]
     members = []
     for run, entry in zip(runs, records, strict=True):
         blob = (run / "weights.safetensors").read_bytes()
         if sha256(blob).hexdigest() != entry["weights_sha256"]:
-            message = f"{run}: weights.safetensors is not what record.json describes"
-            raise ValueError(message)
+            raise DatasetError(
+                run, "weights.safetensors is not what record.json describes", "train it again"
+            )
         member = build(entry["config"]["architecture"])
         member.load_state_dict(load_file(run / "weights.safetensors"))
         members.append(member)
-    weights, graph = package / "weights/network.safetensors", package / "weights/network.onnx"
-    export(Ensemble(members), weights=weights, graph=graph)
-    infer = runtimes.on_cpu(graph)
+    aside = package / "weights/locking"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        made = aside / "network.safetensors", aside / "network.onnx"
+        export(Ensemble(members), weights=made[0], graph=made[1])
+        tuned = _decide(records, runtimes.on_cpu(made[1]), data=data, cache=cache, package=package)
+        for path in made:
+            path.replace(package / "weights" / path.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _write_release(package, records, tuned, key)
+    (package / "weights/training_record.json").write_text(
+        json.dumps({"members": records, "tune": _plain(tuned)}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    return tuned
+
+
+def _decide(
+    records: list[dict[str, Any]], infer: runtimes.Infer, *, data: Path, cache: Path, package: Path
+) -> Tuned:
+    """Calibration and operating point from the tuning films inside the label."""
     tune = read_manifests([data / name for name in records[0]["config"]["manifests"]])
     tune = tune[(tune["split"] == "tune")].reset_index(drop=True)
     pixels = squares(tune, size=INPUT_SIZE, cache=cache)
     score = _scores(infer, pixels)
     inside = within_label(tune, package)
-    tuned = _tune(score[inside], endpoint(tune)[inside])
-    _write_release(package, records, tuned)
-    (package / "weights/training_record.json").write_text(
-        json.dumps({"members": records, "tune": _plain(tuned)}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    truth = endpoint(tune)[inside]
+    if not 0 < truth.sum() < len(truth):
+        raise DatasetError(
+            data,
+            f"{int(truth.sum())} of the {len(truth)} tuning films inside the label are positive",
+            "prepare more films: a threshold needs both classes",
+        )
+    tuned = _tune(score[inside], truth)
+    if tuned.slope <= 0:
+        raise DatasetError(
+            data, f"the score falls as the endpoint rises (slope {tuned.slope:.3f})",
+            "a network that learned nothing is not locked: train on more films, or for longer",
+        )  # fmt: skip
     return tuned
 
 
@@ -137,7 +185,14 @@ def gate_threshold(upright: NDArray[np.float64], *, refused: float = FALSE_REFUS
     return float(np.sort(upright)[int(np.floor(refused * len(upright)))])
 
 
-def lock_gate(run: Path, *, data: Path, cache: Path, package: Path = PACKAGE) -> float:
+def lock_gate(
+    run: Path,
+    *,
+    data: Path,
+    cache: Path,
+    package: Path = PACKAGE,
+    key: Ed25519PrivateKey | None = None,
+) -> float:
     """Lock a run of the gate into the package: graph, record, and its part of release.toml.
 
     Returns the threshold, which `tune` films inside the label decide; the rest of release.toml
@@ -145,14 +200,13 @@ def lock_gate(run: Path, *, data: Path, cache: Path, package: Path = PACKAGE) ->
 
     Raises
     ------
-    ValueError
-        The graph is not what the record describes.
+    DatasetError
+        The run has no record, or a graph that is not its record's.
     """
-    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    record = _record(run)
     blob = (run / "gate.onnx").read_bytes()
     if sha256(blob).hexdigest() != record["graph_sha256"]:
-        message = f"{run}: gate.onnx is not what record.json describes"
-        raise ValueError(message)
+        raise DatasetError(run, "gate.onnx is not what record.json describes", "train it again")
     graph = package / "weights/gate.onnx"
     graph.write_bytes(blob)
     films = read_manifests([data / name for name in record["config"]["manifests"]])
@@ -170,7 +224,7 @@ def lock_gate(run: Path, *, data: Path, cache: Path, package: Path = PACKAGE) ->
         "rule": f"On tuning films of the label: at most {FALSE_REFUSALS:.0%} refused",
         "tune_films": len(upright),
     }
-    write_locked(path, tomlkit.dumps(table))
+    write_locked(path, table, key=key)
     (package / "weights/gate_record.json").write_text(
         json.dumps(record, indent=1) + "\n", encoding="utf-8"
     )
@@ -181,6 +235,15 @@ def _upright(infer: runtimes.Infer, pixels: NDArray[np.uint16]) -> NDArray[np.fl
     """Gate's probability of an upright frontal chest by film."""
     inputs = (standardize(film.astype(np.float32))[np.newaxis, np.newaxis] for film in pixels)
     return np.array([probabilities(infer(film)[0])[0] for film in inputs])
+
+
+def _record(run: Path) -> dict[str, Any]:
+    """Record of a finished run."""
+    path = run / "record.json"
+    if not path.exists():
+        raise DatasetError(run, "holds no record.json", "let `cxr-device train` finish the run")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _plain(tuned: Tuned) -> dict[str, Any]:
@@ -212,7 +275,9 @@ def _tune(score: NDArray[np.float64], truth: NDArray[np.bool_]) -> Tuned:
     )
 
 
-def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -> None:
+def _write_release(
+    package: Path, records: list[dict[str, Any]], tuned: Tuned, key: Ed25519PrivateKey | None
+) -> None:
     """Rewrite the locked values of release.toml; the label stays as it is written."""
     path = package / "release.toml"
     table = tomlkit.parse(path.read_text(encoding="utf-8"))
@@ -229,16 +294,30 @@ def _write_release(package: Path, records: list[dict[str, Any]], tuned: Tuned) -
     training = table["training"]
     training["films"] = records[0]["films"]["train"]
     training["tune_films"], training["tune_positives"] = tuned.films, tuned.positives
-    write_locked(path, tomlkit.dumps(table))
+    training["start"] = _start(records)
+    write_locked(path, table, key=key)
     table["self_test"]["score"] = _known_score(package)
-    write_locked(path, tomlkit.dumps(table))
+    write_locked(path, table, key=key)
 
 
-def write_locked(path: Path, text: str) -> None:
-    """Write release.toml, and its digest beside it."""
-    path.write_text(text, encoding="utf-8")
-    digest = sha256(text.encode("utf-8")).hexdigest()
-    path.with_suffix(".sha256").write_text(digest + "\n", encoding="ascii")
+def _start(records: list[dict[str, Any]]) -> str:
+    """Where the members' training began, in words."""
+    modules = {entry["start"]["module"] if entry["start"] else "" for entry in records}
+    words = [f"ImageNet weights of {module}" if module else "random" for module in sorted(modules)]
+    return f"{', '.join(words)}; files and digests in training_record.json"
+
+
+def write_locked(path: Path, table: tomlkit.TOMLDocument, *, key: Ed25519PrivateKey | None) -> None:
+    """Write release.toml, and beside it its digest and its signature; without a key it has none."""
+    table.pop("signature", None)
+    if key is not None:
+        table["signature"] = {"public_key": key.public_key().public_bytes_raw().hex()}
+    text, signature = tomlkit.dumps(table), path.with_suffix(".sig")
+    signature.unlink(missing_ok=True)
+    if key is not None:
+        signature.write_bytes(key.sign(text.encode("utf-8")))
+    write_text(path, text)
+    write_text(path.with_suffix(".sha256"), sha256(text.encode("utf-8")).hexdigest() + "\n")
 
 
 def _known_score(package: Path) -> float:

@@ -18,6 +18,7 @@ from cxr_device.decision import is_suspected
 from cxr_device.device import Device
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.result import Analyzed
+from cxr_device.training.prepared import is_prepared, read_record
 
 __all__ = ["Scored", "score_film", "score_manifest", "write_cases"]
 
@@ -43,7 +44,8 @@ def score_manifest(
     Parameters
     ----------
     manifest : path
-        CSV with `file` (below `images/` beside the manifest, or a path) and the truth columns;
+        CSV with `file` (below `images/` beside the manifest, below the folder that a cache was
+        prepared from, or a path) and the truth columns;
         `nih_name`, `patient_id`, `age`, `view`, `sex`, `source`, `label_pneumonia` are used where
         they stand.
     split : str, optional
@@ -76,8 +78,10 @@ def score_manifest(
     left_out: list[str] = []
     if within_label:
         films = _within_label(films, device, left_out)
+    beside = manifest.parent / "images"
+    images = Path(read_record(manifest.parent)["images"]) if is_prepared(manifest) else beside
     for name in films["file"]:
-        path = manifest.parent / "images" / str(name)
+        path = images / str(name)
         found = score_film(path if path.exists() else manifest.parent / str(name), device)
         scores.append(found if isinstance(found, float) else np.nan)
         guards.append("exercised" if path.suffix == ".dcm" else "not exercised: no DICOM header")

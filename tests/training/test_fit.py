@@ -261,6 +261,8 @@ def test_a_view_with_one_class_has_no_tuning_value() -> None:
         ({"shards": 3}, "batch_size 4 in 3 shards"),
         ({"choose": "first"}, "choose 'first'"),
         ({"learning_rate": 0}, "learning_rate 0"),
+        ({"gamma_negative": 0.5}, "gammas 0.0, 0.5"),
+        ({"probability_margin": 1.0}, "probability_margin 1.0"),
     ],
 )
 def test_a_wrong_configuration_is_named(
