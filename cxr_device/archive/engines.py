@@ -35,6 +35,8 @@ Engine = Callable[[Sequence[Block], Runtime, int], Iterator[tuple[int, str]]]
 
 _AHEAD: Final = 2
 """Blocks a worker has been given: one in hand, one waiting."""
+_RAY_STARTS: Final = 3
+"""Attempts: Ray gives a start 30 s, which a busy machine may not keep."""
 
 
 class Scorer:
@@ -138,21 +140,7 @@ def on_ray(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[
 
     Every machine needs the same release and sees the films under the same paths.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # GPUs stay as they are
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    import ray  # noqa: PLC0415  # only where it is asked for
-    import ray.data  # noqa: PLC0415
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if not ray.is_initialized():
-        ray.init(
-            num_cpus=None if "RAY_ADDRESS" in os.environ else workers + 1,  # one hands out blocks
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    ray = _started(workers)
     told = [
         {"number": number, "films": json.dumps([os.fspath(film) for film in films])}
         for number, films in blocks
@@ -170,6 +158,35 @@ def on_ray(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[
         ) from error
     finally:
         ray.shutdown()
+
+
+def _started(workers: int) -> Any:  # noqa: ANN401  # the module, which is not always installed
+    """Join the cluster that `RAY_ADDRESS` names, or start Ray on this machine; returns `ray`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # GPUs stay as they are
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray  # noqa: PLC0415  # only where it is asked for
+    import ray.data  # noqa: PLC0415
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    for attempt in range(_RAY_STARTS):
+        try:
+            ray.init(
+                num_cpus=None if "RAY_ADDRESS" in os.environ else workers + 1,  # one hands out
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray raises a bare Exception
+            ray.shutdown()
+            if attempt + 1 == _RAY_STARTS:
+                reason = f"Ray did not start ({str(error)[:100]})"
+                action = "see Ray's logs; go on by --resume"
+                raise ArchiveError("the run", reason, action) from error
+        else:
+            break
+    return ray
 
 
 ENGINES: Final[dict[str, Engine]] = {"local": local, "ray": on_ray}
