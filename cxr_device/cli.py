@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_device import __version__
+from cxr_device.cli_archive import score
 from cxr_device.cli_common import load_device, load_release, release_option
 from cxr_device.cli_research import dataset, lock, train
 from cxr_device.vocabulary import CheckCode
@@ -244,7 +245,7 @@ def audit_verify(file: Path, head: str | None) -> None:
     click.echo(f"{file}: whole, {chain.lines} lines, last SHA-256 {chain.head}")
 
 
-for _verb in (dataset, train, lock):
+for _verb in (score, dataset, train, lock):
     main.add_command(_verb)
 
 

@@ -10,6 +10,7 @@
     ├── ProbabilityError      a number that is no probability reached the decision (a defect)
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
     ├── ClaimError            an activation map under the triage claim (a defect)
+    ├── ArchiveError          an archive or its run that cannot be scored as asked (exit 2)
     ├── AuditError            an audit file is broken or cannot be written (exit 5)
     ├── OutputError           a result could not be written: check the folder (exit 6)
     ├── DatasetError          research data that is not what it should be: mend it (exit 2)
@@ -21,6 +22,7 @@ Bad input raises nothing: it ends in a `Rejected` or `Failed` result with coded 
 from pathlib import Path
 
 __all__ = [
+    "ArchiveError",
     "AuditError",
     "ClaimError",
     "CxrDeviceError",
@@ -94,6 +96,13 @@ class AuditError(CxrDeviceError):
         super().__init__(
             f"AUDIT {path}: {reason}; keep the file as it is and compare it with its copies"
         )
+
+
+class ArchiveError(CxrDeviceError, ValueError):
+    """An archive, or a run over one, that cannot be scored as it was asked for."""
+
+    def __init__(self, path: Path | str, reason: str, action: str) -> None:
+        super().__init__(f"ARCHIVE {path}: {reason}; {action}")
 
 
 class ClaimError(CxrDeviceError, ValueError):

@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cxr_device.errors import OutputError
 
-__all__ = ["make_folder", "write_json", "write_text"]
+__all__ = ["make_folder", "write_json", "write_text", "written_whole"]
 
 
 def make_folder(folder: Path) -> None:
@@ -19,21 +21,46 @@ def make_folder(folder: Path) -> None:
         raise OutputError(folder, error.strerror or "cannot be made") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all; raises `OutputError` (full disk, no permission)."""
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that is whole at `path` once the block ends, or not there at all.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or there is no permission; what was begun is removed.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         full = error.errno == errno.ENOSPC
         raise OutputError(path, "the disk is full" if full else str(error.strerror)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text whole or not at all; raises `OutputError` (full disk, no permission)."""
+    with written_whole(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # any JSON value
     """Write a JSON value whole or not at all; NaN is refused."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the folder's entries: a rename is safe only then (fsync(2), notes)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
