@@ -39,7 +39,7 @@ RFC_8032_7_1 = [
 ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
-@verifies("SRS-322", "RC-321", level="unit")
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
 @pytest.mark.parametrize(("key", "message", "signature"), RFC_8032_7_1)
 def test_the_vectors_of_rfc_8032_verify_and_no_neighbour_does(
     key: str, message: str, signature: str
@@ -57,7 +57,7 @@ def test_the_vectors_of_rfc_8032_verify_and_no_neighbour_does(
         assert not verify(signed, said, public_key=bytes(other))
 
 
-@verifies("SRS-322", "RC-321", level="unit")
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
 def test_a_signature_has_one_form_and_one_length() -> None:
     key, message, signature = (bytes.fromhex(text) for text in RFC_8032_7_1[1])
     scalar = int.from_bytes(signature[32:], "little") + ORDER  # the same modulo the order
@@ -73,7 +73,7 @@ def test_a_signature_has_one_form_and_one_length() -> None:
     assert not verify(minus_zero + signature[32:], message, public_key=key)
 
 
-@verifies("SRS-322", "RC-321", level="unit")
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
 @settings(max_examples=40, deadline=None)
 @given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300), data=st.data())
 def test_another_implementation_agrees(seed: bytes, message: bytes, data: st.DataObject) -> None:
@@ -92,7 +92,7 @@ def test_another_implementation_agrees(seed: bytes, message: bytes, data: st.Dat
     assert verify(bytes(changed), message, public_key=key) == theirs
 
 
-@verifies("SRS-322", level="unit")
+@verifies("SRS-322@025ff24b", level="unit")
 def test_keys_are_read_and_a_wrong_entry_is_named(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     key = RFC_8032_7_1[0][0]

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return open_release(tmp_path / "release")
 
 
-@verifies("SRS-320", "RC-320", level="integration")
+@verifies("SRS-320@79c4d36e", "RC-320@0319c052", level="integration")
 def test_a_new_release_begins_as_the_installed_one_without_its_cards(folder: Path) -> None:
     assert Release.load(folder).config_sha256 == Release.load().config_sha256
     assert not list((folder / "weights").glob("*card.json"))
@@ -33,7 +33,7 @@ def test_a_new_release_begins_as_the_installed_one_without_its_cards(folder: Pat
     assert open_release(PACKAGE) == PACKAGE
 
 
-@verifies("SRS-320", "RC-320", level="integration")
+@verifies("SRS-320@79c4d36e", "RC-320@0319c052", level="integration")
 def test_a_folder_of_something_else_is_not_locked_into(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(DatasetError, match=r"holds files and no release\.toml"):
@@ -41,7 +41,7 @@ def test_a_folder_of_something_else_is_not_locked_into(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-@verifies("SRS-321", "RC-320", level="integration")
+@verifies("SRS-321@307293d6", "RC-320@0319c052", level="integration")
 def test_another_release_is_research(folder: Path) -> None:
     device = Device.load(profile="research", folder=folder)
     assert device.identity.profile == "research"
@@ -49,7 +49,7 @@ def test_another_release_is_research(folder: Path) -> None:
         Device.load(folder=folder)
 
 
-@verifies("SRS-321", "RC-320", level="integration")
+@verifies("SRS-321@307293d6", "RC-320@0319c052", level="integration")
 def test_a_release_of_other_preprocessing_is_refused(folder: Path) -> None:
     code, path = folder / "preprocessing.py", folder / "release.toml"
     old = sha256(code.read_bytes()).hexdigest()
@@ -62,7 +62,7 @@ def test_a_release_of_other_preprocessing_is_refused(folder: Path) -> None:
         Device.load(profile="research", folder=folder)
 
 
-@verifies("SRS-320", level="integration")
+@verifies("SRS-320@79c4d36e", level="integration")
 def test_a_run_that_is_not_finished_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(DatasetError, match=r"holds no record\.json"):

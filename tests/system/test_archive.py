@@ -70,7 +70,7 @@ def killed(films: Path, out: Path, *, blocks: int) -> set[int]:
     return workers
 
 
-@verifies("SRS-301", "RC-301", "RC-300", level="system")
+@verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", "RC-300@a029fb1b", level="system")
 def test_a_run_killed_again_and_again_ends_in_the_table_of_one_that_was_not(
     films: Path, tmp_path: Path
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_run_killed_again_and_again_ends_in_the_table_of_one_that_was_not(
         time.sleep(0.05)
 
 
-@verifies("SRS-301", level="system")
+@verifies("SRS-301@8ce8f2a9", level="system")
 def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     for film in sorted(films.iterdir())[2:]:
         film.unlink()
@@ -114,7 +114,7 @@ def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 1
 
 
-@verifies("SRS-304", "RC-301", level="system")
+@verifies("SRS-304@6075c009", "RC-301@4d82e888", level="system")
 def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -134,7 +134,7 @@ def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 4
 
 
-@verifies("SRS-304", level="system")
+@verifies("SRS-304@6075c009", level="system")
 @pytest.mark.parametrize("missing", ["pyarrow", "ray", "openvino"])
 def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: Path) -> None:
     hidden = (
@@ -151,7 +151,7 @@ def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: P
     assert extra in told.stderr.partition("cxr-device[")[2].partition("]")[0].split(",")
 
 
-@verifies("SRS-304", level="system")
+@verifies("SRS-304@6075c009", level="system")
 def test_an_absent_source_is_exit_2_in_one_line(tmp_path: Path) -> None:
     told = score(tmp_path / "absent", "--out", tmp_path / "scores.parquet")
     assert told.returncode == 2
@@ -161,7 +161,7 @@ def test_an_absent_source_is_exit_2_in_one_line(tmp_path: Path) -> None:
     assert nowhere.returncode == 6
 
 
-@verifies("SRS-302", "RC-302", level="system")
+@verifies("SRS-302@8f2d2113", "RC-302@f2ea7ca6", level="system")
 def test_ray_gives_the_table_of_worker_processes(films: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
     for film in sorted(films.iterdir())[4:]:
@@ -179,7 +179,7 @@ def test_ray_gives_the_table_of_worker_processes(films: Path, tmp_path: Path) ->
         assert {**one, "score": 0} == {**other, "score": 0}
 
 
-@verifies("SRS-303", "RC-303", level="system")
+@verifies("SRS-303@a5d09773", "RC-303@947ed785", level="system")
 def test_a_run_with_openvino_says_so_and_decides_the_same(films: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     for film in sorted(films.iterdir())[4:]:

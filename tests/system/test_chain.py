@@ -76,7 +76,7 @@ def package_digests() -> dict[str, str]:
     return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@verifies("SRS-320", "SRS-321", "RC-320", level="system")
+@verifies("SRS-320@79c4d36e", "SRS-321@307293d6", "RC-320@0319c052", level="system")
 def test_a_download_becomes_a_device_that_reads(shared_data: Path, tmp_path: Path) -> None:
     before = package_digests()
     nih, prepared, trained = tmp_path / "nih", tmp_path / "prepared", tmp_path / "run"

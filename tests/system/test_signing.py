@@ -91,7 +91,7 @@ def gate(tmp_path: Path) -> list[str | Path]:
     return ["lock", trained, "--data", data]
 
 
-@verifies("SRS-322", "SRS-323", "RC-321", level="system")
+@verifies("SRS-322@025ff24b", "SRS-323@9181c2d8", "RC-321@f26a91e6", level="system")
 def test_a_signed_release_is_read_and_an_altered_one_is_refused(
     root: Path, gate: list[str | Path], tmp_path: Path
 ) -> None:
@@ -145,7 +145,7 @@ def test_a_signed_release_is_read_and_an_altered_one_is_refused(
         assert words in done.stderr
 
 
-@verifies("SRS-323", "RC-321", level="system")
+@verifies("SRS-323@9181c2d8", "RC-321@f26a91e6", level="system")
 def test_openssl_makes_the_key_and_verifies_the_signature(
     root: Path, gate: list[str | Path], tmp_path: Path
 ) -> None:
@@ -174,7 +174,7 @@ def test_openssl_makes_the_key_and_verifies_the_signature(
     assert subprocess.run(verify, check=False, capture_output=True).returncode != 0  # noqa: S603
 
 
-@verifies("SRS-323", "RC-321", level="system")
+@verifies("SRS-323@9181c2d8", "RC-321@f26a91e6", level="system")
 def test_a_lock_without_a_sound_key_or_the_word_development_writes_nothing(
     root: Path, gate: list[str | Path], tmp_path: Path
 ) -> None:
@@ -205,7 +205,7 @@ def test_a_lock_without_a_sound_key_or_the_word_development_writes_nothing(
         assert not release.exists()
 
 
-@verifies("SRS-323", level="system")
+@verifies("SRS-323@9181c2d8", level="system")
 def test_the_shipped_release_says_that_nobody_signed_it() -> None:
     done = run(PACKAGE.parent, "info")
     assert "signed by: nobody: a development release" in done.stdout

@@ -28,7 +28,7 @@ from cxr_device.training.loss import Focus
 CONFIGS = PACKAGE / "training/configs"
 
 
-@verifies("SRS-324", level="unit")
+@verifies("SRS-324@7f20e1b4", level="unit")
 @pytest.mark.parametrize(
     ("focus", "probability", "label", "loss"),
     [
@@ -47,7 +47,7 @@ def test_the_loss_is_the_paper_s(focus: Focus, probability: float, label: int, l
     assert float(found) == pytest.approx(loss, abs=1e-6)
 
 
-@verifies("SRS-324", level="unit")
+@verifies("SRS-324@7f20e1b4", level="unit")
 def test_without_exponents_it_is_cross_entropy_and_positives_take_their_weight() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(64, 3, generator=generator) * 4
@@ -66,7 +66,7 @@ def test_without_exponents_it_is_cross_entropy_and_positives_take_their_weight()
     torch.testing.assert_close(thrice, 3 * once)
 
 
-@verifies("SRS-324", level="unit")
+@verifies("SRS-324@7f20e1b4", level="unit")
 @pytest.mark.parametrize("focus", [Focus(0, 4, 0.05), Focus(1, 1, 0.0), Focus(2, 4, 0.2)])
 def test_a_certain_network_has_a_finite_loss_and_gradient(focus: Focus) -> None:
     logits = torch.tensor([-90.0, -20.0, 0.0, 20.0, 90.0], requires_grad=True)
@@ -77,7 +77,7 @@ def test_a_certain_network_has_a_finite_loss_and_gradient(focus: Focus) -> None:
         assert torch.isfinite(logits.grad).all()
 
 
-@verifies("SRS-325", level="integration")
+@verifies("SRS-325@362cb7f4", level="integration")
 def test_the_shipped_densenet_trains_on_a_prepared_cache(tmp_path: Path) -> None:
     shipped = TrainingConfig.read(CONFIGS / "densenet121-nih.toml")
     assert shipped.architecture == "densenet121"
@@ -97,7 +97,7 @@ def test_the_shipped_densenet_trains_on_a_prepared_cache(tmp_path: Path) -> None
     assert np.isfinite(record["curve"][0]["loss"])
 
 
-@verifies("SRS-325", level="integration")
+@verifies("SRS-325@362cb7f4", level="integration")
 def test_every_shipped_configuration_is_read() -> None:
     found = sorted(CONFIGS.glob("*.toml"))
     assert len(found) >= 5
