@@ -47,11 +47,11 @@ def test_the_vectors_of_rfc_8032_verify_and_no_neighbour_does(
     public, said, signed = (bytes.fromhex(text) for text in (key, message, signature))
     assert verify(signed, said, public_key=public)
     assert not verify(signed, said + b"\0", public_key=public)
-    for bit in range(0, 512, 7):
+    for bit in range(3, 512, 37):
         turned = bytearray(signed)
         turned[bit // 8] ^= 1 << bit % 8
         assert not verify(bytes(turned), said, public_key=public)
-    for bit in range(0, 256, 7):
+    for bit in range(5, 256, 37):
         other = bytearray(public)
         other[bit // 8] ^= 1 << bit % 8
         assert not verify(signed, said, public_key=bytes(other))
@@ -74,7 +74,7 @@ def test_a_signature_has_one_form_and_one_length() -> None:
 
 
 @verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300), data=st.data())
 def test_another_implementation_agrees(seed: bytes, message: bytes, data: st.DataObject) -> None:
     crypto = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")

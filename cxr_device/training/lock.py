@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from cxr_device import runtimes
+from cxr_device.calibration import Calibration
 from cxr_device.errors import DatasetError
 from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.pixel_gate import CONTENTS, probabilities
@@ -35,6 +36,7 @@ __all__ = [
     "lock_gate",
     "operating_threshold",
     "platt",
+    "tuned_point",
     "within_label",
     "write_locked",
 ]
@@ -157,13 +159,14 @@ def _decide(
             f"{int(truth.sum())} of the {len(truth)} tuning films inside the label are positive",
             "prepare more films: a threshold needs both classes",
         )
-    tuned = _tune(score[inside], truth)
-    if tuned.slope <= 0:
+    slope, offset = platt(score[inside], truth)
+    if slope <= 0:
         raise DatasetError(
-            data, f"the score falls as the endpoint rises (slope {tuned.slope:.3f})",
+            data,
+            f"the score falls as the endpoint rises (slope {slope:.3f})",
             "a network that learned nothing is not locked: train on more films, or for longer",
-        )  # fmt: skip
-    return tuned
+        )
+    return tuned_point(score[inside], truth, Calibration(slope=slope, offset=offset))
 
 
 def within_label(films: pd.DataFrame, package: Path) -> NDArray[np.bool_]:
@@ -259,14 +262,20 @@ def _scores(infer: runtimes.Infer, pixels: NDArray[np.uint16]) -> NDArray[np.flo
     return np.array(found)
 
 
-def _tune(score: NDArray[np.float64], truth: NDArray[np.bool_]) -> Tuned:
-    slope, offset = platt(score, truth)
-    probability = 1 / (1 + np.exp(-(slope * score + offset)))
+def tuned_point(
+    score: NDArray[np.float64], truth: NDArray[np.bool_], calibration: Calibration
+) -> Tuned:
+    """Operating point on `tune`, from the probabilities that the device itself computes.
+
+    Another formula for the same probability differs in its last bit, and the film whose
+    probability is the threshold would lose its flag.
+    """
+    probability = np.array([calibration.probability(float(value)) for value in score])
     threshold = operating_threshold(probability, truth)
     flagged = probability >= threshold
     return Tuned(
-        slope=slope,
-        offset=offset,
+        slope=calibration.slope,
+        offset=calibration.offset,
         threshold=threshold,
         sensitivity=float(flagged[truth].mean()),
         specificity=float(1 - flagged[~truth].mean()),

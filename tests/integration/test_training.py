@@ -12,9 +12,17 @@ from verification import verifies
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+from cxr_device.calibration import Calibration
+from cxr_device.decision import OperatingPoint, is_suspected
 from cxr_device.network import HEADS
 from cxr_device.training.films import read_manifests, targets
-from cxr_device.training.lock import endpoint, operating_threshold, platt
+from cxr_device.training.lock import (
+    SENSITIVITY_FLOOR,
+    endpoint,
+    operating_threshold,
+    platt,
+    tuned_point,
+)
 
 
 def films(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
@@ -75,6 +83,19 @@ def test_the_threshold_keeps_its_floor_and_no_higher_one_would(
     at = operating_threshold(probability, truth, floor=floor)
     assert (probability[truth] >= at).mean() >= floor
     assert (probability[truth] > at).mean() < floor
+
+
+@verifies("SRS-164@f5c210e6", "RC-164@7c14f81f", level="integration")
+def test_the_device_flags_the_film_that_is_the_threshold() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        score, truth = rng.normal(size=30), np.arange(30) % 3 == 0
+        calibration = Calibration(slope=rng.uniform(0.3, 4), offset=rng.uniform(-3, 21))
+        found = tuned_point(score, truth, calibration)
+        at = OperatingPoint(identifier="X", threshold=found.threshold)
+        probability = np.array([calibration.probability(float(value)) for value in score])
+        sensitivity = is_suspected(probability, at)[truth].mean()
+        assert sensitivity == found.sensitivity >= SENSITIVITY_FLOOR
 
 
 def test_platt_finds_the_line_that_made_the_outcomes() -> None:
