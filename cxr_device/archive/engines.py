@@ -35,8 +35,6 @@ Engine = Callable[[Sequence[Block], Runtime, int], Iterator[tuple[int, str]]]
 
 _AHEAD: Final = 2
 """Blocks a worker has been given: one in hand, one waiting."""
-_RAY_STARTS: Final = 3
-"""Attempts: Ray gives a start 30 s, which a busy machine may not keep."""
 
 
 class Scorer:
@@ -170,22 +168,17 @@ def _started(workers: int) -> Any:  # noqa: ANN401  # the module, which is not a
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    for attempt in range(_RAY_STARTS):
-        try:
-            ray.init(
-                num_cpus=None if "RAY_ADDRESS" in os.environ else workers + 1,  # one hands out
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray raises a bare Exception
-            ray.shutdown()
-            if attempt + 1 == _RAY_STARTS:
-                reason = f"Ray did not start ({str(error)[:100]})"
-                action = "see Ray's logs; go on by --resume"
-                raise ArchiveError("the run", reason, action) from error
-        else:
-            break
+    try:
+        ray.init(
+            num_cpus=None if "RAY_ADDRESS" in os.environ else workers + 1,  # one hands out blocks
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # Ray raises a bare Exception, as when its 30 s to start are over
+        ray.shutdown()
+        reason = f"Ray did not start ({str(error)[:100]})"
+        raise ArchiveError("the run", reason, "see Ray's logs; go on by --resume") from error
     return ray
 
 
