@@ -34,7 +34,12 @@ def score(  # noqa: PLR0913  # one parameter an option
     FOLDER is walked; a MANIFEST is CSV with a column `file`. Every file has its row: score and
     flag, or the codes that refused it, with its SHA-256. A run that was killed goes on by --resume.
     """
-    from cxr_device.errors import ArchiveError, IntegrityError, OutputError  # noqa: PLC0415
+    from cxr_device.errors import (  # noqa: PLC0415
+        ArchiveError,
+        EngineError,
+        IntegrityError,
+        OutputError,
+    )
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
     _require(engine, runtime)
@@ -57,6 +62,9 @@ def score(  # noqa: PLR0913  # one parameter an option
     except IntegrityError as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.INTEGRITY)
+    except EngineError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INTERNAL)
     except OutputError as error:
         click.echo(f"{error}; what is done is kept: go on by --resume", err=True)
         sys.exit(ExitCode.OUTPUT)

@@ -11,6 +11,7 @@
     ├── OperatingPointError   a threshold outside (0, 1): the release is wrong
     ├── ClaimError            an activation map under the triage claim (a defect)
     ├── ArchiveError          an archive or its run that cannot be scored as asked (exit 2)
+    ├── EngineError           a worker of an archive's run ended: the run can go on (exit 70)
     ├── AuditError            an audit file is broken or cannot be written (exit 5)
     ├── OutputError           a result could not be written: check the folder (exit 6)
     ├── DatasetError          research data that is not what it should be: mend it (exit 2)
@@ -27,6 +28,7 @@ __all__ = [
     "ClaimError",
     "CxrDeviceError",
     "DatasetError",
+    "EngineError",
     "IntegrityError",
     "NodeError",
     "OperatingPointError",
@@ -103,6 +105,13 @@ class ArchiveError(CxrDeviceError, ValueError):
 
     def __init__(self, path: Path | str, reason: str, action: str) -> None:
         super().__init__(f"ARCHIVE {path}: {reason}; {action}")
+
+
+class EngineError(CxrDeviceError, RuntimeError):
+    """What scores an archive ended before the archive did; finished blocks are kept."""
+
+    def __init__(self, reason: str, action: str) -> None:
+        super().__init__(f"ENGINE {reason}; {action}, then go on by --resume")
 
 
 class ClaimError(CxrDeviceError, ValueError):

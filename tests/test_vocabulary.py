@@ -48,6 +48,8 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
         errors.NodeError: str(errors.NodeError("--bind here; accepted: HOST:PORT")),
         errors.AuditError: str(errors.AuditError(Path("audit.jsonl"), "line 3 was changed")),
         errors.ClaimError: str(errors.ClaimError("triage")),
+        errors.ArchiveError: str(errors.ArchiveError("films.csv", "no rows", "add films")),
+        errors.EngineError: str(errors.EngineError("a worker was killed", "lower --workers")),
         errors.DatasetError: str(errors.DatasetError(Path("nih"), "no table", "add it")),
         errors.TrainingError: str(errors.TrainingError(Path("run"), "loss is nan", "lower it")),
     }

@@ -199,7 +199,7 @@ _ENUMS: Final = {
         "denial-of-service",
         "elevation-of-privilege",
     ),
-    "scope": ("base", "node", "training", "docs", "test"),
+    "scope": ("base", "node", "archive", "training", "docs", "test"),
 }
 """Closed sets of values."""
 

@@ -71,6 +71,8 @@ def score(  # noqa: PLR0913  # what was asked for
         The source is no archive, or a run that was cut lies in the way; nothing is written.
     OutputError
         The disk is full or cannot be written; what is done is kept for `resume`.
+    EngineError
+        A worker was killed, or Ray ended; what is done is kept for `resume`.
     IntegrityError
         The installation is damaged, here or on a machine of the cluster.
     """

