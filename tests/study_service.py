@@ -51,7 +51,7 @@ class StudyArchive:
         first, *parts, last = raw.split(boundary)
         assert (first, last) == (b"", b"--\r\n")
         statuses, self.statuses = self.statuses[:1], self.statuses[1:]
-        reasons, self.reasons = dict(*self.reasons[:1]), self.reasons[1:]
+        reasons = self.reasons.pop(0) if self.reasons else {}
         referenced, failed = [], []
         for part in parts:
             head, _, data = part.partition(b"\r\n\r\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import HOST, film, store, wait
@@ -96,7 +97,7 @@ def test_answers_are_posted_into_the_study(device: Device, tmp_path: Path) -> No
     ids=["202", "409", "errors", "broken off", "no response", "malformed", "nothing wrong"],
 )
 def test_what_the_service_did_not_store_is_posted_again(
-    device: Device, tmp_path: Path, settings: dict[str, list[object]], answered: list[int]
+    device: Device, tmp_path: Path, settings: dict[str, Any], answered: list[int]
 ) -> None:
     with study_service(**settings) as service, posting(device, tmp_path, url(service)) as node:
         assert store(node.port, film(1, **REFUSED)) == [0xA900]
