@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from cxr_device import audit
 RESULTS = Path(__file__).parent / "results/node_crash.json"
 STUDIES = 200
 SEED = 15
-LONGEST_LIFE_S = 8.0
+LONGEST_LIFE_S = 6.0
 """Seconds after which a node that listens is killed at the latest."""
+SHARE = 4
+"""Films that one life of the node is offered at most."""
+TAKEN = (0x0000, 0xA900)
+"""Statuses after which a sender forgets a film; 0xA700 and silence make it send again."""
 
 
 def count(peer: Archive, uids: list[str], *, reports: int = 1) -> dict[str, int]:
@@ -63,36 +68,47 @@ def at_each_step() -> dict[str, Any]:
 
 
 def at_random(studies: int) -> dict[str, Any]:
-    """Kill the node again and again while a sender sends refused films, until all are answered."""
+    """Kill the node again and again while a sender sends films, then let it finish.
+
+    Every second film is within the intended use and goes through the network; the others are
+    refused by their header. Each life of the node is offered `SHARE` films, so that every kill
+    finds work in hand.
+    """
     chance = random.Random(SEED)  # noqa: S311  # moments of kills
-    films = [film(number, PatientAge="010Y") for number in range(studies)]
+    refused = {"PatientAge": "010Y"}
+    films = [film(number, **(refused if number % 2 else {})) for number in range(studies)]
     pending, kills = list(films), 0
     with archive() as peer, tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         begun = time.monotonic()
-        while True:
-            with node(data, peer, with_network=False) as run:
-                deadline = time.monotonic() + chance.uniform(0, LONGEST_LIFE_S)
-                timer = threading.Timer(deadline - time.monotonic(), run.process.kill)
-                if kills < studies:  # then it may finish
+        while pending or not is_done(data):
+            is_last = not pending
+            with node(data, peer, with_network=True) as run:
+                timer = threading.Timer(chance.uniform(0, LONGEST_LIFE_S), run.process.kill)
+                if not is_last:
                     timer.start()
-                while pending and run.process.is_alive():
-                    if offer(run, pending[0]) is None:
+                for each in pending[:SHARE]:
+                    if offer(run, each) not in TAKEN:
                         break
                     pending.pop(0)
-                while run.process.is_alive() and not (not pending and is_done(data)):
+                while run.process.is_alive() and not (is_last and is_done(data)):
                     time.sleep(0.05)
                 timer.cancel()
-                finished = not pending and is_done(data) and run.process.is_alive()
             kills += run.is_killed
             print(kills, len(pending), len(peer.held), flush=True)
-            if finished:
-                break
         lines = audit.verify(data / "audit.jsonl").lines
-        uids = [str(each.SOPInstanceUID) for each in films]
+        modalities = Counter(each.Modality for each in peer.held.values())
+        by_kind = {
+            name: count(peer, [str(each.SOPInstanceUID) for each in films[first::2]])
+            for name, first in (("analysed", 0), ("refused", 1))
+        }
         return {
-            **count(peer, uids), "kills": kills, "audit_lines": lines,
-            "seconds": round(time.monotonic() - begun),
+            **count(peer, [str(each.SOPInstanceUID) for each in films]),
+            "lost_or_twice_by_kind": {
+                name: [found["lost"], found["answered_twice"]] for name, found in by_kind.items()
+            },
+            "reports": modalities["SR"], "pages_of_analysed_films": modalities["OT"],
+            "kills": kills, "audit_lines": lines, "seconds": round(time.monotonic() - begun),
         }  # fmt: skip
 
 

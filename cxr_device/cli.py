@@ -179,7 +179,11 @@ def conformance() -> None:
     "--data", type=click.Path(path_type=Path, file_okay=False), required=True,
     help="Folder of the queue; a node started again with it goes on.",
 )  # fmt: skip
-@click.option("--return", "peer", required=True, metavar="AE@HOST:PORT", help="Takes the answers.")
+@click.option(
+    "--return", "peer", required=True, metavar="AE@HOST:PORT|URL",
+    help="Takes the answers: an application entity, or the https URL of a DICOMweb service's "
+    ".../studies (STOW-RS; CXR_NODE_AUTHORIZATION gives its Authorization header).",
+)  # fmt: skip
 @click.option("--allow", metavar="AE,...", help="AE titles that may call; any without it.")
 @click.option(
     "--tls", metavar="CERT,KEY[,CA]",
@@ -209,7 +213,10 @@ def node(  # noqa: PLR0913  # one parameter an option
 
     device = load_device(profile="triage", where="cpu")
     try:
-        run(device, ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics)
+        run(
+            device, ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics,
+            authorization=os.environ.get("CXR_NODE_AUTHORIZATION"),
+        )  # fmt: skip
     except NodeError as error:
         raise click.UsageError(str(error)) from error
     except RuntimeError as error:

@@ -56,15 +56,19 @@ class Orthanc:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603
         until(self._answers)
 
+    @property
+    def authorization(self) -> str:
+        """Value of the HTTP header that it asks for."""
+        return f"Basic {base64.b64encode(f'test:{self._word}'.encode()).decode()}"
+
     def request(
         self, path: str, body: str | None = None, accept: str = "application/json"
     ) -> bytes:
         """Answer of the REST or DICOMweb interface."""
-        user = base64.b64encode(f"test:{self._word}".encode()).decode()
         asked = urllib.request.Request(
             f"http://{HOST}:{HTTP}{path}",
             data=body.encode() if body is not None else None,
-            headers={"Authorization": f"Basic {user}", "Accept": accept},
+            headers={"Authorization": self.authorization, "Accept": accept},
         )
         with urllib.request.urlopen(asked, timeout=60) as response:  # noqa: S310
             found: bytes = response.read()

@@ -5,10 +5,11 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from cxr_device.errors import NodeError
 
-__all__ = ["Address", "Configuration", "Peer", "Tls"]
+__all__ = ["Address", "Configuration", "Peer", "StudyService", "Tls"]
 
 _MAX_TITLE: Final = 16
 """Characters of an AE title (PS3.5 table 6.2-1, AE)."""
@@ -62,8 +63,58 @@ class Peer:
             ae_title=ae_title(title, option=option), address=Address.parse(address, option=option)
         )
 
+    @property
+    def name(self) -> str:
+        """How the audit trail calls it."""
+        return self.ae_title
+
     def __str__(self) -> str:  # type: ignore[explicit-override]
         return f"{self.ae_title}@{self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyService:
+    """The DICOMweb study service that answers are posted to (STOW-RS)."""
+
+    address: Address
+    path: str
+    """Path of the studies resource."""
+    is_encrypted: bool
+
+    @classmethod
+    def parse(cls, text: str, *, option: str) -> "StudyService":
+        """Read https://HOST[:PORT]/.../studies; http on loopback alone."""
+        accepted = "accepted: https://HOST[:PORT]/.../studies without user, query or fragment"
+        try:
+            url = urlsplit(text)
+            port = url.port
+        except ValueError as error:
+            raise NodeError(f"{option}: {error}; {accepted}") from error
+        is_encrypted = url.scheme == "https"
+        plain = url.path.isascii() and url.path.isprintable() and " " not in url.path
+        if "@" in url.netloc:  # not repeated: it may hold a password
+            raise NodeError(f"{option}: the URL names a user; {accepted}")
+        if (
+            url.scheme not in {"http", "https"}
+            or not url.hostname
+            or not plain
+            or not url.path.endswith("/studies")
+            or url.query
+            or url.fragment
+        ):
+            raise NodeError(f"{option} {text!r}; {accepted}")
+        address = Address(host=url.hostname, port=port or (443 if is_encrypted else 80))
+        if not is_encrypted and not address.is_loopback:
+            raise NodeError(f"{option} {text!r}: http leaves this machine unencrypted; {accepted}")
+        return cls(address=address, path=url.path, is_encrypted=is_encrypted)
+
+    @property
+    def name(self) -> str:
+        """How the audit trail calls it."""
+        return str(self)
+
+    def __str__(self) -> str:  # type: ignore[explicit-override]
+        return f"http{'s' * self.is_encrypted}://{self.address}{self.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +169,13 @@ class Configuration:
     ae_title: str
     bind: Address
     data: Path
-    peer: Peer
+    peer: Peer | StudyService
     callers: frozenset[str]
     """AE titles that may call; empty: any."""
     tls: Tls | None
     metrics: Address | None
+    authorization: str | None = None
+    """Value of the HTTP header of that name, for a study service."""
 
     @classmethod
     def parse(  # noqa: PLR0913  # one parameter an option of the command line
@@ -135,6 +188,7 @@ class Configuration:
         allow: str | None,
         tls: str | None,
         metrics: str | None,
+        authorization: str | None = None,
     ) -> "Configuration":
         """Read the options of `cxr-device node`; raises NodeError with what is accepted."""
         callers = allow.split(",") if allow is not None else ()
@@ -142,10 +196,11 @@ class Configuration:
             ae_title=ae_title(ae, option="--ae"),
             bind=Address.parse(bind, option="--bind"),
             data=data,
-            peer=Peer.parse(peer, option="--return"),
+            peer=way_out(peer, option="--return"),
             callers=frozenset(ae_title(title, option="--allow") for title in callers),
             tls=Tls.parse(tls) if tls is not None else None,
             metrics=Address.parse(metrics, option="--metrics") if metrics is not None else None,
+            authorization=authorization,
         )
 
     def __post_init__(self) -> None:
@@ -153,6 +208,13 @@ class Configuration:
             raise NodeError(
                 f"--metrics {self.metrics}: it answers anybody; accepted: a loopback address"
             )
+
+
+def way_out(text: str, *, option: str) -> Peer | StudyService:
+    """Read where answers go: an application entity, or the URL of a study service."""
+    if "://" in text:
+        return StudyService.parse(text, option=option)
+    return Peer.parse(text, option=option)
 
 
 def ae_title(text: str, *, option: str) -> str:

@@ -15,11 +15,13 @@ from pynetdicom.presentation import build_role
 
 from cxr_device.audit import AuditEvent
 from cxr_device.node import commitment
-from cxr_device.node.configuration import Configuration
+from cxr_device.node.configuration import Configuration, Peer, StudyService
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import Answer, Film, Queue, State
 from cxr_device.node.services import PUSH_MODEL, SUCCESS
+from cxr_device.node.stow import DUPLICATE as DUPLICATE_OVER_HTTP
+from cxr_device.node.stow import StowClient
 
 __all__ = ["Sender", "backoff_s"]
 
@@ -50,6 +52,11 @@ class Sender(threading.Thread):
         self.wake = threading.Event()
         self._peer, self._queue, self._journal = configuration.peer, queue, journal
         self._tls = configuration.tls.client() if configuration.tls else None
+        self._stow = (
+            StowClient(self._peer, tls=self._tls, authorization=configuration.authorization)
+            if isinstance(self._peer, StudyService)
+            else None
+        )
         self._stopping = threading.Event()
         self._failures = 0
         self._not_before = 0.0
@@ -92,7 +99,7 @@ class Sender(threading.Thread):
         self._journal.note("peer_away", peer=str(self._peer), reason=reason)
 
     def _send(self, films: list[Film], reports: list[commitment.Commitment]) -> None:
-        """Open one association and send everything over it."""
+        """Post each film's answers, or open one association and send everything over it."""
         work = []
         for film in films:
             answers = self._queue.unsent(film.sha256)
@@ -102,8 +109,27 @@ class Sender(threading.Thread):
                 self._finish(film)
         if not work and not reports:
             return
+        if isinstance(self._peer, StudyService):  # it gets no commitment report: none is promised
+            self._post_all(work)
+        else:
+            self._send_all(self._peer, work, reports)
+
+    def _post_all(self, work: list[tuple[Film, list[Answer]]]) -> None:
+        for film, answers in work:
+            if self._stopping.is_set():
+                break
+            self._post(film, answers)
+
+    def _send_all(
+        self,
+        peer: Peer,
+        work: list[tuple[Film, list[Answer]]],
+        reports: list[commitment.Commitment],
+    ) -> None:
         association = self._associate(
-            [answer for _, answers in work for answer in answers], reports
+            peer,
+            [answer for _, answers in work for answer in answers],
+            reports,
         )
         if not association.is_established:
             self._failed("no association")
@@ -122,7 +148,7 @@ class Sender(threading.Thread):
         reach("released")
 
     def _associate(
-        self, answers: list[Answer], reports: list[commitment.Commitment]
+        self, peer: Peer, answers: list[Answer], reports: list[commitment.Commitment]
     ) -> Association:
         entity = self._entity
         roles: list[Any] = []  # any of the negotiation items
@@ -132,11 +158,11 @@ class Sender(threading.Thread):
         if reports:
             entity.add_requested_context(PUSH_MODEL)
             roles.append(build_role(PUSH_MODEL, scp_role=True))
-        address = self._peer.address
+        address = peer.address
         return entity.associate(
             address.host,
             address.port,
-            ae_title=self._peer.ae_title,
+            ae_title=peer.ae_title,
             ext_neg=roles,
             tls_args=(self._tls, address.host) if self._tls else None,
         )
@@ -149,27 +175,69 @@ class Sender(threading.Thread):
                 self._queue.sent(answer)
                 self._failures = 0
                 continue
-            self._journal.record(
-                AuditEvent.SEND_FAILED,
-                film_sha256=film.sha256,
-                sop_instance_uid=answer.sop_instance_uid,
-                called=self._peer.ae_title,
-                attempt=answer.attempts + 1,
-                reason=reason,
-            )
-            attempts = film.attempts + 1
-            self._queue.postpone(
-                film.sha256, time.time() + backoff_s(film.attempts), attempts=attempts
-            )
+            self._not_taken(film, answer, reason)
+            self._postpone(film)
             if not association.is_established:
                 message = "the association ended"
                 raise ConnectionError(message)
             return
         self._finish(film)
 
+    def _post(self, film: Film, answers: list[Answer]) -> None:
+        """Post one film's answers; the film is delivered when the service took all of them."""
+        for answer in answers:
+            self._queue.offer(answer)
+        try:
+            found = self._stored(film, answers)
+        except Exception:  # the service is away: this film waits, and so do the others
+            self._postpone(film)
+            raise
+        reach("answers posted")
+        for answer in answers:
+            reason = found[answer.sop_instance_uid]
+            if reason is None or (reason == DUPLICATE_OVER_HTTP and answer.attempts > 0):
+                self._queue.sent(answer)
+                self._failures = 0
+            else:
+                self._not_taken(film, answer, reason)
+        if self._queue.unsent(film.sha256):
+            self._postpone(film)
+        else:
+            self._finish(film)
+
+    def _stored(self, film: Film, answers: list[Answer]) -> dict[str, str | None]:
+        if self._stow is None:
+            message = "no study service"
+            raise RuntimeError(message)
+        try:
+            instances = {
+                answer.sop_instance_uid: self._queue.answer_path(
+                    film.sha256, answer.number
+                ).read_bytes()
+                for answer in answers
+            }
+        except OSError as error:  # a lost file: this film waits, the others go on
+            return {answer.sop_instance_uid: type(error).__name__ for answer in answers}
+        return self._stow.store(instances)
+
+    def _not_taken(self, film: Film, answer: Answer, reason: str) -> None:
+        self._journal.record(
+            AuditEvent.SEND_FAILED,
+            film_sha256=film.sha256,
+            sop_instance_uid=answer.sop_instance_uid,
+            called=self._peer.name,
+            attempt=answer.attempts + 1,
+            reason=reason,
+        )
+
+    def _postpone(self, film: Film) -> None:
+        self._queue.postpone(
+            film.sha256, time.time() + backoff_s(film.attempts), attempts=film.attempts + 1
+        )
+
     def _finish(self, film: Film) -> None:
         """End a film whose answers the peer took, all of them."""
-        self._journal.record(AuditEvent.SENT, film_sha256=film.sha256, called=self._peer.ae_title)
+        self._journal.record(AuditEvent.SENT, film_sha256=film.sha256, called=self._peer.name)
         self._queue.finish(film.sha256, State.DELIVERED)
 
     def _store(self, association: Association, answer: Answer) -> str | None:

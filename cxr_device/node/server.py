@@ -25,7 +25,7 @@ from cxr_device.device import Device
 from cxr_device.errors import AuditError, NodeError
 from cxr_device.intake import TRANSFER_SYNTAXES
 from cxr_device.node import commitment
-from cxr_device.node.configuration import Configuration
+from cxr_device.node.configuration import Configuration, Peer
 from cxr_device.node.connection import BoundedServer, end, grant_next
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
@@ -210,7 +210,8 @@ class Server:
             committed=len(asked.committed),
             failed=len(asked.failed),
         )
-        if caller == self._configuration.peer.ae_title:
+        peer = self._configuration.peer
+        if isinstance(peer, Peer) and caller == peer.ae_title:
             self._queue.promise(asked, now=time.time())
             self._promised()
         else:  # its address is not known: the report follows the response on this association

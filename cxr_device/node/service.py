@@ -152,6 +152,7 @@ def run(  # noqa: PLR0913  # one parameter an option of the command line
     allow: str | None,
     tls: str | None,
     metrics: str | None,
+    authorization: str | None = None,
 ) -> None:
     """Run `cxr-device node` in this process until it is told to stop.
 
@@ -162,7 +163,14 @@ def run(  # noqa: PLR0913  # one parameter an option of the command line
     """
     os.umask(0o077)  # films and answers are for the node's user alone
     configuration = Configuration.parse(
-        ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics
+        ae=ae,
+        bind=bind,
+        data=data,
+        peer=peer,
+        allow=allow,
+        tls=tls,
+        metrics=metrics,
+        authorization=authorization,
     )
     try:
         Node(configuration, device, from_outputs(device)).serve()

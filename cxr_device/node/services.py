@@ -62,6 +62,16 @@ _COMMITMENT: Final = (
     "within the intended use. The node is no archive: it removes a film when the answer to it is "
     "delivered. Do not let a modality delete its films because of this commitment."
 )
+_STOW: Final = (
+    "STOW-RS: the answers of a film are posted together to `.../studies`, multipart/related of "
+    "application/dicom; the response is asked for as application/dicom+json. Of 200, 202 and 409 "
+    "an instance counts as stored where ReferencedSOPSequence lists it and FailedSOPSequence does "
+    "not; what is not listed, any other status, a redirection, and another form of response mean "
+    "that it is posted again, with the waits of C-STORE. https with the service's certificate "
+    "verified; http to this machine alone. `--tls` names the client certificate and the authority; "
+    "the environment variable CXR_NODE_AUTHORIZATION gives the Authorization header. A storage "
+    "commitment report goes to its requestor on the same association."
+)
 _LIMITS: Final = (
     f"Limits: {MAX_ASSOCIATIONS} associations, P-DATA-TF of {MAX_PDU_BYTES} bytes; seconds: "
     f"{ASSOCIATION_S:.0f} to associate, {PDU_S:.0f} for a PDU, {MESSAGE_S:.0f} for a message, "
@@ -80,12 +90,15 @@ def statement() -> list[str]:
         f"| Verification | {VERIFICATION.name}, {VERIFICATION} | SCP |",
         f"| Storage Commitment | {PUSH_MODEL.name}, {PUSH_MODEL} | SCP |",
         "| Storage of the answers | see the outputs | SCU |",
+        "| Store (STOW-RS) of the answers, `--return https://...` | see the outputs | user agent |",
         "",
         "| C-STORE status | Meaning |",
         "|---|---|",
         *(f"| 0x{status:04X} | {meaning} |" for status, meaning in STATUSES.items()),
         "",
         _COMMITMENT,
+        "",
+        _STOW,
         "",
         _LIMITS,
     ]

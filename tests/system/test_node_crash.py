@@ -1,5 +1,6 @@
 """The node killed at each step of a film's way, and started again."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -75,3 +76,13 @@ def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
         wait(lambda: run.points[-1:] == ["released"])
     assert run.process.exitcode == 0
     assert sorted(run.points) == sorted(STEPS)
+
+
+@verifies("SRS-261", "RC-261", level="system")
+def test_the_record_of_kills_at_random_lost_and_doubled_nothing() -> None:
+    record = Path(__file__).resolve().parents[2] / "benchmarks/results/node_crash.json"
+    found = json.loads(record.read_text(encoding="utf-8"))["random"]
+    assert found["films"] == found["reports"] == 200
+    assert (found["lost"], found["answered_twice"]) == (0, 0)
+    assert found["kills"] >= 50
+    assert found["pages_of_analysed_films"] > 0

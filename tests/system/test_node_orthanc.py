@@ -54,3 +54,18 @@ def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
     }
     assert found["studies"] == 2
     assert found["exit_code"] == 0
+
+
+@verifies("SRS-310", "RC-310", level="system")
+def test_answers_are_posted_to_an_archive_over_dicomweb(tmp_path: Path) -> None:
+    script = [sys.executable, str(TESTS / "orthanc_stow.py"), str(tmp_path)]
+    done = subprocess.run(  # noqa: S603
+        [*NAMESPACE, *script, dicomweb_plugin()],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {"status": [0xA900], "modalities": ["DOC", "SR"]}
