@@ -62,7 +62,7 @@ def rows_of(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-@verifies("SRS-300@0e03ff2a", "RC-300@a029fb1b", level="integration")
+@verifies("SRS-300@f5f6d75e", "RC-300@a029fb1b", level="integration")
 def test_every_file_of_a_folder_has_its_row_in_order(
     folder: Path, scored: tuple[archive.Scored, list[dict[str, Any]]]
 ) -> None:
@@ -85,7 +85,7 @@ def test_every_file_of_a_folder_has_its_row_in_order(
     assert not parts_of(folder / "scores.parquet").exists()
 
 
-@verifies("SRS-300", "RC-300", level="integration")
+@verifies("SRS-300@f5f6d75e", "RC-300@a029fb1b", level="integration")
 def test_a_film_has_what_the_device_says_of_it_alone(
     folder: Path, device: Device, scored: tuple[archive.Scored, list[dict[str, Any]]]
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_film_has_what_the_device_says_of_it_alone(
         assert told["weights_sha256"] == device.release.weights_sha256
 
 
-@verifies("SRS-300@0e03ff2a", "RC-300@a029fb1b", level="integration")
+@verifies("SRS-300@f5f6d75e", "RC-300@a029fb1b", level="integration")
 def test_no_patient_stands_in_the_table(
     folder: Path, scored: tuple[archive.Scored, list[dict[str, Any]]]
 ) -> None:
@@ -108,7 +108,7 @@ def test_no_patient_stands_in_the_table(
         assert not any(word in told for word in words.split("^"))
 
 
-@verifies("SRS-300@0e03ff2a", "RC-300@a029fb1b", level="integration")
+@verifies("SRS-300@f5f6d75e", "RC-300@a029fb1b", level="integration")
 def test_a_manifest_gives_rows_in_its_order(tmp_path: Path, folder: Path) -> None:
     films = folder / "films"
     (tmp_path / "images").mkdir()
@@ -129,7 +129,7 @@ def test_a_manifest_gives_rows_in_its_order(tmp_path: Path, folder: Path) -> Non
     assert told.exit_code == 4
 
 
-@verifies("SRS-300@0e03ff2a", level="integration")
+@verifies("SRS-300@f5f6d75e", level="integration")
 def test_a_folder_that_cannot_be_listed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
     assert list_films(tmp_path) == [tmp_path / "closed", tmp_path / "film.dcm"]
 
 
-@verifies("SRS-300@0e03ff2a", level="integration")
+@verifies("SRS-300@f5f6d75e", level="integration")
 def test_the_runs_own_files_are_no_films(tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     parts_of(out).mkdir()
@@ -155,7 +155,7 @@ def test_the_runs_own_files_are_no_films(tmp_path: Path) -> None:
     assert list_films(tmp_path, leave_out=(out, parts_of(out))) == [tmp_path / "film.dcm"]
 
 
-@verifies("SRS-304@6075c009", level="integration")
+@verifies("SRS-304@97ef52ca", level="integration")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -178,7 +178,7 @@ def test_a_table_that_is_no_manifest_is_refused(
     assert os.listdir(tmp_path) == ["films.csv"]  # noqa: PTH208
 
 
-@verifies("SRS-304@6075c009", level="integration")
+@verifies("SRS-304@97ef52ca", level="integration")
 def test_an_absent_source_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"absent: No such file"):
         archive.score(tmp_path / "absent", out=tmp_path / "scores.parquet", workers=1)
@@ -263,7 +263,7 @@ def test_rows_of_another_device_or_other_films_are_not_kept() -> None:
             scoring._hold(told, made.films_of(0), other)  # noqa: SLF001
 
 
-@verifies("SRS-300@0e03ff2a", level="integration")
+@verifies("SRS-300@f5f6d75e", level="integration")
 def test_a_film_on_which_the_device_fails_ends_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

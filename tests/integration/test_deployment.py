@@ -32,7 +32,7 @@ def final(word: str) -> str:
     return operand
 
 
-@verifies("SRS-311", level="integration")
+@verifies("SRS-311@de936511", level="integration")
 def test_the_container_starts_the_node_with_options_that_it_has() -> None:
     program, verb, *arguments = json.loads(final("ENTRYPOINT"))
     settings = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -46,7 +46,7 @@ def test_the_container_starts_the_node_with_options_that_it_has() -> None:
     assert final("STOPSIGNAL") == "SIGTERM"
 
 
-@verifies("SRS-311", level="integration")
+@verifies("SRS-311@de936511", level="integration")
 def test_the_container_is_not_root_and_installs_in_its_build_alone() -> None:
     assert final("USER").isdigit()
     assert int(final("USER")) > 0
@@ -62,7 +62,7 @@ def test_the_container_is_not_root_and_installs_in_its_build_alone() -> None:
     assert all((ROOT / name).is_file() for name in named)
 
 
-@verifies("SRS-311", level="integration")
+@verifies("SRS-311@de936511", level="integration")
 def test_the_unit_and_the_examples_use_options_that_the_node_has() -> None:
     for name in ("cxr-device-node.service", "Containerfile"):
         text = (DEPLOYMENT / name).read_text(encoding="utf-8")

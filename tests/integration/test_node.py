@@ -190,8 +190,8 @@ def test_strangers_and_other_objects_are_refused(device: Device, tmp_path: Path)
 @verifies(
     "SRS-255@a2fb46e6",
     "RC-255@260a0abd",
-    "SRS-261@90d3c700",
-    "RC-261@423545a8",
+    "SRS-261@b4884f46",
+    "RC-261@68ea0417",
     level="integration",
 )
 def test_an_answer_is_offered_until_the_peer_takes_it(device: Device, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def delivered(node: Node) -> Callable[[], bool]:
     return lambda: node.queue.counts()[State.DELIVERED] == 1
 
 
-@verifies("SRS-310", "RC-310", level="integration")
+@verifies("SRS-310@b3b208f8", "RC-310@15d93b20", level="integration")
 def test_answers_are_posted_into_the_study(device: Device, tmp_path: Path) -> None:
     each = film(1, **REFUSED)
     with (
@@ -82,7 +82,7 @@ def test_answers_are_posted_into_the_study(device: Device, tmp_path: Path) -> No
     assert service.authorizations == ["Bearer a-token"]
 
 
-@verifies("SRS-310", "RC-310", level="integration")
+@verifies("SRS-310@b3b208f8", "RC-310@15d93b20", level="integration")
 @pytest.mark.parametrize(
     ("settings", "answered"),
     [
@@ -109,7 +109,7 @@ def test_what_the_service_did_not_store_is_posted_again(
     assert not taken_first or [service.offers[uid] for uid in reports] == [1]
 
 
-@verifies("SRS-310", "RC-310", level="integration")
+@verifies("SRS-310@b3b208f8", "RC-310@15d93b20", level="integration")
 def test_a_service_whose_certificate_does_not_hold_gets_nothing(
     device: Device, tmp_path: Path
 ) -> None:
@@ -142,7 +142,7 @@ def test_a_service_whose_certificate_does_not_hold_gets_nothing(
         assert len(service.held) == 2
 
 
-@verifies("SRS-310", "SRS-251", level="unit")
+@verifies("SRS-310@b3b208f8", "SRS-251@3d6a7be0", level="unit")
 @pytest.mark.parametrize(
     "text",
     [
@@ -158,7 +158,7 @@ def test_a_url_that_cannot_be_used_is_refused(text: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@verifies("SRS-310", level="unit")
+@verifies("SRS-310@b3b208f8", level="unit")
 def test_a_way_out_is_read_by_its_form() -> None:
     service = way_out("https://pacs.example/dicom-web/studies", option="--return")
     assert isinstance(service, StudyService)

@@ -100,7 +100,7 @@ def test_a_run_killed_again_and_again_ends_in_the_table_of_one_that_was_not(
         time.sleep(0.05)
 
 
-@verifies("SRS-301", "RC-301", level="system")
+@verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="system")
 def test_a_killed_worker_ends_the_run_with_what_is_done(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     command = [*MAIN, "score", str(films), "--out", str(out), "--workers", "1"]
@@ -120,7 +120,7 @@ def test_a_killed_worker_ends_the_run_with_what_is_done(films: Path, tmp_path: P
     assert pq.read_table(out).num_rows == FILMS
 
 
-@verifies("SRS-301", level="system")
+@verifies("SRS-301@8ce8f2a9", level="system")
 def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     for film in sorted(films.iterdir())[2:]:
         film.unlink()
@@ -135,7 +135,7 @@ def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 1
 
 
-@verifies("SRS-304@6075c009", "RC-301@4d82e888", level="system")
+@verifies("SRS-304@97ef52ca", "RC-301@4d82e888", level="system")
 def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -155,7 +155,7 @@ def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 4
 
 
-@verifies("SRS-304@6075c009", level="system")
+@verifies("SRS-304@97ef52ca", level="system")
 @pytest.mark.parametrize("missing", ["pyarrow", "ray", "openvino"])
 def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: Path) -> None:
     hidden = (
@@ -172,7 +172,7 @@ def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: P
     assert extra in told.stderr.partition("cxr-device[")[2].partition("]")[0].split(",")
 
 
-@verifies("SRS-304@6075c009", level="system")
+@verifies("SRS-304@97ef52ca", level="system")
 def test_an_absent_source_is_exit_2_in_one_line(tmp_path: Path) -> None:
     told = score(tmp_path / "absent", "--out", tmp_path / "scores.parquet")
     assert told.returncode == 2

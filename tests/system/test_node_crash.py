@@ -53,7 +53,7 @@ def states(data: Path) -> list[str]:
 
 
 @verifies(
-    "SRS-261@90d3c700", "RC-261@423545a8", "SRS-258@94a522ce", "SRS-252@76c77da2", level="system"
+    "SRS-261@b4884f46", "RC-261@68ea0417", "SRS-258@94a522ce", "SRS-252@76c77da2", level="system"
 )
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
 def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) ->
     audit.verify(data / "audit.jsonl")
 
 
-@verifies("SRS-261@90d3c700", "SRS-258@94a522ce", "RC-258@373a2435", level="system")
+@verifies("SRS-261@b4884f46", "SRS-258@94a522ce", "RC-258@373a2435", level="system")
 def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with archive() as peer, node(data, peer, failpoint=0, with_network=False) as run:
@@ -78,7 +78,7 @@ def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
     assert sorted(run.points) == sorted(STEPS)
 
 
-@verifies("SRS-261", "RC-261", level="system")
+@verifies("SRS-261@b4884f46", "RC-261@68ea0417", level="system")
 def test_the_record_of_kills_at_random_lost_and_doubled_nothing() -> None:
     record = Path(__file__).resolve().parents[2] / "benchmarks/results/node_crash.json"
     found = json.loads(record.read_text(encoding="utf-8"))["random"]

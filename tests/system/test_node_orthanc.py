@@ -56,7 +56,7 @@ def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
     assert found["exit_code"] == 0
 
 
-@verifies("SRS-310", "RC-310", level="system")
+@verifies("SRS-310@b3b208f8", "RC-310@15d93b20", level="system")
 def test_answers_are_posted_to_an_archive_over_dicomweb(tmp_path: Path) -> None:
     script = [sys.executable, str(TESTS / "orthanc_stow.py"), str(tmp_path)]
     done = subprocess.run(  # noqa: S603
