@@ -159,6 +159,7 @@ def _started(workers: int) -> Any:  # noqa: ANN401  # the module, which is not a
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # GPUs stay as they are
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "60000")  # a busy machine starts slowly
     import ray  # noqa: PLC0415  # only where it is asked for
     import ray.data  # noqa: PLC0415
 

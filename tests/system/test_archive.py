@@ -192,8 +192,9 @@ def test_ray_gives_the_table_of_worker_processes(films: Path, tmp_path: Path) ->
     for engine in ("local", "ray"):
         out = tmp_path / f"{engine}.parquet"
         told = score(films, "--out", out, "--engine", engine)
-        if "Ray did not start" in told.stderr:
-            pytest.skip("ray did not start here within its 30 s: the machine is too busy")
+        for _ in range(2):  # on a busy machine Ray may not start within its own 30 s
+            if "Ray did not start" in told.stderr:
+                told = score(films, "--out", out, "--engine", engine, "--resume")
         assert told.returncode == 4, told.stderr
         tables[engine] = pq.read_table(out).to_pylist()
     assert [each["status"] for each in tables["ray"]].count("analyzed") == 3
