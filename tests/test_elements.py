@@ -157,3 +157,70 @@ def test_any_bytes_end_as_elements_in_order_or_as_one_error(
         return
     assert [each.tag for each in found] == sorted({each.tag for each in found})
     assert all(0 <= each.begin < each.value <= each.end <= len(data) for each in found)
+
+
+NUMBERS = {
+    b"AT": 4, b"FD": 8, b"FL": 4, b"SL": 4, b"SS": 2, b"SV": 8, b"UL": 4, b"US": 2, b"UV": 8,
+}  # fmt: skip
+"""PS3.5 table 6.2-1."""
+
+
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
+@pytest.mark.parametrize(("vr", "size"), NUMBERS.items())
+def test_a_number_has_the_bytes_of_its_representation(vr: bytes, size: int) -> None:
+    def element(length: int) -> bytes:
+        head = tag(0x00191001) + vr
+        count = bytes(2) + length.to_bytes(4, "little") if vr in (b"SV", b"UV") else (
+            length.to_bytes(2, "little"))  # fmt: skip
+        return head + count + bytes(length)
+
+    for count in (0, 1, 3):
+        assert len(walked(element(count * size))) == 1
+    for length in (size - 1, size + 1):
+        assert refused(element(length)) is CheckCode.PARSE
+
+
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
+def test_an_error_names_the_tag_and_what_is_wrong_with_its_place() -> None:
+    first, second = explicit(0x00100020, b"LO", b"12"), explicit(0x0028001A, b"LO", b"34")
+    for data, said in (
+        (second + second, "(0028,001A) stands twice"),
+        (second + first, "(0010,0020) stands behind a higher tag"),
+    ):
+        with pytest.raises(ElementError) as caught:
+            walked(data)
+        assert str(caught.value) == said
+        assert caught.value.value == said[:11]
+
+
+@verifies("SRS-120@d36c9140", "RC-120@36993398")
+def test_a_long_header_ends_with_its_twelfth_byte() -> None:
+    empty = explicit(0x00091010, b"OB", b"")
+    assert len(empty) == 12
+    assert [each.end for each in walked(empty)] == [12]
+    with pytest.raises(ElementError, match="the data set ends inside an element") as caught:
+        walked(empty[:11])
+    assert (caught.value.code, caught.value.value) == (CheckCode.LENGTH, "(0009,1010)")
+
+
+@verifies("SRS-222@ec5c2053", "RC-179@88e1ca7f")
+def test_a_sequence_too_deep_is_refused_though_it_is_empty() -> None:
+    opening = tag(0x00880200) + b"SQ\0\0" + UNDEFINED
+    empty = opening + SEQUENCE_END
+    for depth, passes in ((31, True), (32, False)):
+        data = (opening + ITEM + UNDEFINED) * depth + empty + (ITEM_END + SEQUENCE_END) * depth
+        if passes:
+            assert len(walked(data)) == 1
+        else:
+            assert refused(data) is CheckCode.PARSE
+
+
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
+@pytest.mark.parametrize("length", [0x3141, 0x4131, 0x6161])  # "A1", "1A", "aa" as bytes
+def test_a_length_that_is_no_word_is_a_length(length: int) -> None:
+    inside = tag(0x00191001) + length.to_bytes(4, "little") + bytes(length)
+    data = (
+        tag(0x00190010) + b"SQ\0\0" + UNDEFINED + ITEM + UNDEFINED + inside + ITEM_END
+        + SEQUENCE_END
+    )  # fmt: skip
+    assert [each.end for each in walked(data)] == [len(data)]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ from cxr_device.training.start import start_from
 from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
 __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
+
+_FEWEST_STEPS: Final = 3
 
 
 def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
@@ -129,8 +132,16 @@ class _Fit:
             self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         steps = len(self.train.table) // config.batch_size
+        total = steps * config.epochs
+        if total < _FEWEST_STEPS:
+            raise DatasetError(
+                self.data,
+                f"{total} steps in all",
+                f"{_FEWEST_STEPS} at least: more epochs or films",
+            )
+        rise = max(0.2, 2 / total)  # OneCycleLR divides by the steps after the first
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=config.learning_rate, total_steps=steps * config.epochs, pct_start=0.2
+            optimizer, max_lr=config.learning_rate, total_steps=total, pct_start=rise
         )
         state = (self.net, average, optimizer, schedule)
         same = identity(config, self.digests)

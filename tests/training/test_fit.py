@@ -303,3 +303,15 @@ def test_a_run_with_offsets_starts_from_a_smaller_loss(data: Path, tmp_path: Pat
         line, *_ = record(tmp_path / name / "run")["curve"]
         found[name] = line["loss"]
     assert found["with"] != found["without"]
+
+
+@pytest.mark.parametrize(("batch_size", "enough"), [(16, False), (4, True)])
+def test_a_run_of_few_steps_is_refused_or_ends(
+    data: Path, tmp_path: Path, batch_size: int, *, enough: bool
+) -> None:
+    few = config(tmp_path, epochs=1, sizes=[32], batch_size=batch_size)
+    if enough:
+        assert fit(few, data=data, run=tmp_path / "run", cache=tmp_path / "c").exists()
+    else:
+        with pytest.raises(DatasetError, match="steps in all; 3 at least: more epochs or films"):
+            fit(few, data=data, run=tmp_path / "run", cache=tmp_path / "c")
