@@ -291,6 +291,33 @@ def sbom(ctx: click.Context, out: Path | None) -> None:
 
 
 @main.command()
+@click.argument("database", type=click.Path(path_type=Path))
+@click.option(
+    "--max-age", type=click.IntRange(0), default=14, show_default=True,
+    help="Days; an older database is a finding.",
+)  # fmt: skip
+@click.pass_context
+def vulnerabilities(ctx: click.Context, database: Path, max_age: int) -> None:
+    """Look the locked packages up in an OSV export (a zip or a folder), without a network.
+
+    Exits 1 for a vulnerability that risk/vulnerabilities.toml does not accept, a database that is
+    too old or of something else, and an acceptance that accepts nothing; 2 where it cannot be read.
+    """
+    from verification import vulnerabilities as module  # noqa: PLC0415  # lazy
+    from verification.repository import find_root  # noqa: PLC0415  # lazy
+
+    root = find_root(ctx.find_root().obj[0] or Path.cwd())
+    records = module.read_database(database)
+    findings, accepted = module.check(root, records, today=datetime.now(UTC), max_age=max_age)
+    for line in accepted:
+        click.echo(f"accepted: {line}")
+    for line in findings:
+        click.echo(line, err=True)
+    click.echo(f"{len(records)} records: {len(findings)} findings, {len(accepted)} accepted")
+    ctx.exit(1 if findings else 0)
+
+
+@main.command()
 @click.argument("attachments", nargs=-1)
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("build/submission")
