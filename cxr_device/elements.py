@@ -35,8 +35,8 @@ _NUMBER_BYTES: Final = {
     b"AT": 4, b"FD": 8, b"FL": 4, b"SL": 4, b"SS": 2, b"SV": 8, b"UL": 4, b"US": 2, b"UV": 8,
 }  # fmt: skip
 """Bytes of one binary number (PS3.5 table 6.2-1)."""
-_MAY_NEST: Final = frozenset({None, b"OB", b"OW", b"SQ", b"UN"})
-"""Value representations that may have an undefined length (PS3.5 7.1.2, 7.1.3)."""
+_MAY_NEST: Final = frozenset({b"OB", b"OW", b"SQ", b"UN"})
+"""Value representations of explicit elements that may have an undefined length (PS3.5 7.1.2)."""
 
 _Header = tuple[int, bytes | None, int, int]
 """Tag, value representation (None: implicit), offset of the value, its length."""

@@ -201,6 +201,7 @@ def test_a_long_header_ends_with_its_twelfth_byte() -> None:
     with pytest.raises(ElementError, match="the data set ends inside an element") as caught:
         walked(empty[:11])
     assert (caught.value.code, caught.value.value) == (CheckCode.LENGTH, "(0009,1010)")
+    assert refused(explicit(0x00090010, b"LO", b"A ") + empty[:11]) is CheckCode.LENGTH
 
 
 @verifies("SRS-222@ec5c2053", "RC-179@88e1ca7f")
@@ -224,3 +225,13 @@ def test_a_length_that_is_no_word_is_a_length(length: int) -> None:
         + SEQUENCE_END
     )  # fmt: skip
     assert [each.end for each in walked(data)] == [len(data)]
+
+
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
+@pytest.mark.parametrize("is_implicit", [True, False])
+def test_where_elements_are_implicit_a_length_like_a_word_is_a_length(*, is_implicit: bool) -> None:
+    length = int.from_bytes(b"US", "little")
+    inside = implicit(0x00191001, bytes(length))
+    opening = tag(0x00190010) + (b"" if is_implicit else b"UN\0\0") + UNDEFINED
+    data = opening + ITEM + UNDEFINED + inside + ITEM_END + SEQUENCE_END
+    assert [each.end for each in walked(data, implicit=is_implicit)] == [len(data)]

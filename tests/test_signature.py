@@ -1,5 +1,6 @@
 """Ed25519: the vectors of RFC 8032, another implementation, and what must not pass."""
 
+from hashlib import sha512
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,45 @@ def test_keys_are_read_and_a_wrong_entry_is_named(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=words):
             read_keys(path)
+
+
+P = 2**255 - 19
+IDENTITY, MINUS_ONE = (1).to_bytes(32, "little"), (P - 1).to_bytes(32, "little")
+"""Points of order 1 and 2: (0, 1) and (0, -1)."""
+
+
+def message_for(key: bytes, remainder: int, modulus: int) -> bytes:
+    """Return a message whose challenge, with R the identity, leaves `remainder`."""
+    for number in range(1000):
+        message = str(number).encode()
+        digest = sha512(IDENTITY + key + message).digest()
+        if int.from_bytes(digest, "little") % ORDER % modulus == remainder:
+            return message
+    raise AssertionError
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
+def test_the_equation_holds_in_both_coordinates() -> None:
+    # With S = 0 and R the identity the equation says that the challenge times the key is neutral.
+    none = bytes(32)
+    assert verify(IDENTITY + none, b"any", public_key=IDENTITY) is True
+    assert verify(IDENTITY + none, message_for(MINUS_ONE, 0, 2), public_key=MINUS_ONE) is True
+    assert verify(IDENTITY + none, message_for(MINUS_ONE, 1, 2), public_key=MINUS_ONE) is False
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
+def test_a_number_has_one_encoding() -> None:
+    none = bytes(32)
+    order = ORDER.to_bytes(32, "little")  # equal to 0 modulo the order
+    assert verify(IDENTITY + order, b"any", public_key=IDENTITY) is False
+    minus_zero = (1 | 1 << 255).to_bytes(32, "little")  # x = 0 with the sign of an odd x
+    assert verify(IDENTITY + none, b"any", public_key=minus_zero) is False
+    for y, holds in ((0, True), (P, False)):  # a point of order 4, and y not reduced
+        key = y.to_bytes(32, "little")
+        assert verify(IDENTITY + none, message_for(key, 0, 4), public_key=key) is holds
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="unit")
+def test_what_has_another_length_is_false() -> None:
+    assert verify(bytes(63), b"", public_key=IDENTITY) is False
+    assert verify(IDENTITY + bytes(32), b"any", public_key=IDENTITY + b"\0") is False

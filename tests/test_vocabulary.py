@@ -50,6 +50,8 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
         errors.ClaimError: str(errors.ClaimError("triage")),
         errors.ArchiveError: str(errors.ArchiveError("films.csv", "no rows", "add films")),
         errors.EngineError: str(errors.EngineError("a worker was killed", "lower --workers")),
+        errors.ReleaseError: str(errors.ReleaseError(Path("run/release"), "triage")),
+        errors.SigningError: str(errors.SigningError(Path("key.pem"), "mode 644", "keep 600")),
         errors.DatasetError: str(errors.DatasetError(Path("nih"), "no table", "add it")),
         errors.TrainingError: str(errors.TrainingError(Path("run"), "loss is nan", "lower it")),
     }
@@ -60,7 +62,9 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
     assert all(code.isupper() for code in codes)
     for message in raised.values():
         action = message.rpartition(";")[2].strip()
-        assert action.startswith(("reinstall", "accepted: ", "choose ", "keep ", "add ", "lower "))
+        assert action.startswith(
+            ("reinstall", "accepted: ", "choose ", "keep ", "add ", "lower ", "read ")
+        )
 
 
 @verifies("SRS-182@1cf56f19", level="unit")
