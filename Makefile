@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 SYSTEM_PACKAGES := chromium dcmtk dicom3tools graphviz libpango-1.0-0 libpangoft2-1.0-0 \
-  orthanc orthanc-dicomweb poppler-utils zzuf
+  openssl orthanc orthanc-dicomweb poppler-utils zzuf
 system: ## install the Debian packages that documents and tests need (as root)
 	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; \

@@ -205,18 +205,19 @@ def node(  # noqa: PLR0913  # one parameter an option
     Events go to stderr as JSON Lines. SIGTERM ends what is in hand and stops.
     """
     try:
+        from cxr_device.node.configuration import Configuration  # noqa: PLC0415
         from cxr_device.node.service import run  # noqa: PLC0415
     except ImportError as error:
         message = f"the node needs more: pip install 'cxr-device[node]' ({error})"
         raise click.UsageError(message) from error
     from cxr_device.errors import NodeError  # noqa: PLC0415
 
-    device = load_device(profile="triage", where="cpu")
     try:
-        run(
-            device, ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics,
+        configuration = Configuration.parse(
+            ae=ae, bind=bind, data=data, peer=peer, allow=allow, tls=tls, metrics=metrics,
             authorization=os.environ.get("CXR_NODE_AUTHORIZATION"),
         )  # fmt: skip
+        run(load_device(profile="triage", where="cpu"), configuration)
     except NodeError as error:
         raise click.UsageError(str(error)) from error
     except RuntimeError as error:

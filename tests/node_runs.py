@@ -32,13 +32,15 @@ def serve(  # noqa: PLR0913  # the child's whole life
     if failpoint is not None:
         os.environ[ENVIRONMENT] = str(failpoint)
     from cxr_device import Device  # noqa: PLC0415
+    from cxr_device.node.configuration import Configuration  # noqa: PLC0415
     from cxr_device.node.service import run  # noqa: PLC0415
 
     device = Device.load() if with_network else Device.load_guards()
-    run(
-        device, ae="CXRDEVICE", bind=f"{HOST}:{port}", data=Path(data), peer=peer, allow=None,
-        tls=None, metrics=None,
+    configuration = Configuration.parse(
+        ae="CXRDEVICE", bind=f"{HOST}:{port}", data=Path(data), peer=peer, allow=None, tls=None,
+        metrics=None,
     )  # fmt: skip
+    run(device, configuration)
 
 
 @dataclass

@@ -142,18 +142,7 @@ class Node:
             raise RuntimeError(message)
 
 
-def run(  # noqa: PLR0913  # one parameter an option of the command line
-    device: Device,
-    *,
-    ae: str,
-    bind: str,
-    data: Path,
-    peer: str,
-    allow: str | None,
-    tls: str | None,
-    metrics: str | None,
-    authorization: str | None = None,
-) -> None:
+def run(device: Device, configuration: Configuration) -> None:
     """Run `cxr-device node` in this process until it is told to stop.
 
     Raises
@@ -162,16 +151,6 @@ def run(  # noqa: PLR0913  # one parameter an option of the command line
         The node cannot start as asked.
     """
     os.umask(0o077)  # films and answers are for the node's user alone
-    configuration = Configuration.parse(
-        ae=ae,
-        bind=bind,
-        data=data,
-        peer=peer,
-        allow=allow,
-        tls=tls,
-        metrics=metrics,
-        authorization=authorization,
-    )
     try:
         Node(configuration, device, from_outputs(device)).serve()
     finally:

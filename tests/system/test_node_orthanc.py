@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,20 +27,24 @@ def dicomweb_plugin() -> str:
     return str(plugins[0])
 
 
-@verifies(
-    "SRS-263@889dca72", "RC-263@632df2c7", "SRS-254@0e80cc84", "SRS-255@a2fb46e6", level="system"
-)
-def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
-    script = [sys.executable, str(TESTS / "orthanc_round_trip.py"), str(tmp_path)]
+def in_a_namespace(script: str, folder: Path) -> Any:
+    """Run a script of this folder beside Orthanc in a network namespace; what it printed last."""
     done = subprocess.run(  # noqa: S603
-        [*NAMESPACE, *script, dicomweb_plugin()],
+        [*NAMESPACE, sys.executable, str(TESTS / script), str(folder), dicomweb_plugin()],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@verifies(
+    "SRS-263@889dca72", "RC-263@632df2c7", "SRS-254@0e80cc84", "SRS-255@a2fb46e6", level="system"
+)
+def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
+    found = in_a_namespace("orthanc_round_trip.py", tmp_path)
     assert found["accepted"] == {
         "status": "stored",
         "modalities": ["DOC", "DX", "OT", "SR"],
@@ -58,14 +63,5 @@ def test_the_round_trip_through_an_archive(tmp_path: Path) -> None:
 
 @verifies("SRS-310@b3b208f8", "RC-310@15d93b20", level="system")
 def test_answers_are_posted_to_an_archive_over_dicomweb(tmp_path: Path) -> None:
-    script = [sys.executable, str(TESTS / "orthanc_stow.py"), str(tmp_path)]
-    done = subprocess.run(  # noqa: S603
-        [*NAMESPACE, *script, dicomweb_plugin()],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = in_a_namespace("orthanc_stow.py", tmp_path)
     assert found == {"status": [0xA900], "modalities": ["DOC", "SR"]}

@@ -151,7 +151,7 @@ def test_openssl_makes_the_key_and_verifies_the_signature(
 ) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed")
+        pytest.skip("system package missing: openssl")
     private, public, release = (tmp_path / n for n in ("key.pem", "public.pem", "release"))
     for words in (
         ["genpkey", "-algorithm", "ed25519", "-out", private],
