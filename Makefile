@@ -70,9 +70,9 @@ bench: .venv/dev ## speed and memory against named peers
 	$(BIN)/python -m pytest benchmarks -q
 
 lock: ## write the hash-pinned locks anew (needs uv)
-	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-strip-extras \
 	  --no-emit-index-url --no-header pyproject.toml -o requirements/base.txt
-	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-strip-extras \
 	  --no-emit-index-url --no-header --extra dev -c requirements/constraints.in -c requirements/base.txt \
 	  pyproject.toml -o requirements/dev.txt
 
