@@ -42,6 +42,16 @@ class TrainingConfig:
     offset_by: tuple[str, ...] = ()
     """Columns of the manifests. The log odds of each head in a film's group of these columns are
     added to its logits in the loss alone, so that telling the groups apart earns nothing."""
+    share: float = 1.0
+    """Share of the patients of `train` that is used, above 0; a smaller share is part of a larger
+    one. For the curve of what more films bring."""
+    frozen_epochs: int = 0
+    """First epochs in which the last layer alone learns; all of them: a light head on a backbone
+    that stays as it started."""
+    teachers: tuple[str, ...] = ()
+    """Finished runs, beside this run's folder, whose mean probability softens the labels."""
+    teacher_share: float = 0.5
+    """Weight of the teachers' probability in a label; the label has the rest."""
     shards: int = 1
     """Parts of a batch, each normalized by itself, whose gradients and running statistics are
     averaged. Several processes share them out, so their number must divide it; the result depends
@@ -72,7 +82,7 @@ class TrainingConfig:
         _refuse_unknown(path, values, cls)
         _refuse_unknown(path, values.get("augmentation", {}), Augmentation)
         values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        for name in ("sizes", "manifests", "offset_by"):
+        for name in ("sizes", "manifests", "offset_by", "teachers"):
             if name in values:
                 values[name] = tuple(values[name])
         try:
@@ -108,6 +118,14 @@ class TrainingConfig:
                     f"probability_margin {self.probability_margin}"
                 ),
                 "choose gammas 0 or from 1, the margin in [0, 1)",
+            ),
+            (
+                0 < self.share <= 1 and 0 <= self.teacher_share <= 1 and self.frozen_epochs >= 0,
+                (
+                    f"share {self.share}, teacher_share {self.teacher_share}, "
+                    f"frozen_epochs {self.frozen_epochs}"
+                ),
+                "choose share in (0, 1], teacher_share in [0, 1], frozen_epochs from 0",
             ),
             (
                 self.choose in ("last", "best"),

@@ -20,8 +20,17 @@ from cxr_device.network import FINDINGS, HEADS
 from cxr_device.preprocessing import INPUT_SIZE, levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.training.prepared import Rows, is_prepared, open_pixels, read_record
+from cxr_device.training.splits import uniform
 
-__all__ = ["Films", "group_offsets", "pixels_of", "read_manifests", "squares", "targets"]
+__all__ = [
+    "Films",
+    "group_offsets",
+    "of_share",
+    "pixels_of",
+    "read_manifests",
+    "squares",
+    "targets",
+]
 
 _UNSURE: Final = "Pneumonia (with others?)"
 """A source's own word: pneumonia for certain, other findings unknown."""
@@ -102,6 +111,12 @@ def targets(films: pd.DataFrame) -> NDArray[np.float32]:
         message = f"{result.shape[1]} target columns for {len(HEADS)} heads"
         raise ValueError(message)
     return result
+
+
+def of_share(films: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Films of a share of the patients, drawn by a hash of the patient: nested in larger shares."""
+    chosen = [uniform(str(patient), "share") < share for patient in films["patient_id"]]
+    return films[chosen].reset_index(drop=True)
 
 
 def group_offsets(

@@ -26,6 +26,7 @@ from cxr_device.training.config import SCORE_HEADS, TrainingConfig
 from cxr_device.training.films import (
     Films,
     group_offsets,
+    of_share,
     pixels_of,
     read_manifests,
     targets,
@@ -41,6 +42,7 @@ from cxr_device.training.run_folder import (
     versions,
 )
 from cxr_device.training.start import start_from
+from cxr_device.training.teachers import blend, taught
 from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
 __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
@@ -72,6 +74,8 @@ def _films(config: TrainingConfig, data: Path, split: str, cache: Path) -> Films
     table = table[table["split"] == split].reset_index(drop=True)
     if table.empty:
         raise DatasetError(data, f"no films of split {split}", "name manifests that hold them")
+    if split == "train":
+        table = of_share(table, config.share)
     size = INPUT_SIZE if split == "tune" else None
     return Films(table=table, pixels=pixels_of(table, size=size, cache=cache))
 
@@ -89,6 +93,10 @@ class _Fit:
     digests: dict[str, str]
     net: nn.Module
     started: dict[str, str]
+    wanted: NDArray[np.float32]
+    """What each film of `train` teaches, shape (n, heads)."""
+    teachers: dict[str, str]
+    """Digest of each teacher's weights."""
 
     @classmethod
     def begin(
@@ -112,12 +120,18 @@ class _Fit:
             raise DatasetError(
                 data, f"{len(train.table)} films of train", f"a batch takes {config.batch_size}"
             )
+        wanted = targets(train.table)
+        teachers: dict[str, str] = {}
+        if config.teachers:
+            runs = [folder.path.parent / name for name in config.teachers]
+            probability, teachers = taught(train, runs, cache=cache)
+            wanted = blend(wanted, probability, config.teacher_share)
         net = build(config.architecture)
         started = start_from(net, config.start) if config.start else {}
         net = net.to(memory_format=torch.channels_last).to(ranks.device)
         return cls(
             config=config, data=data, folder=folder, ranks=ranks, train=train, tune=tune,
-            digests=digests, net=net, started=started,
+            digests=digests, net=net, started=started, wanted=wanted, teachers=teachers,
         )  # fmt: skip
 
     def run(self) -> Path:
@@ -149,10 +163,11 @@ class _Fit:
         if self.ranks.leads:
             folder.cut_log(first)
         self.ranks.wait()
-        parallel = self.ranks.wrap(self.net)
         for epoch in range(first, config.epochs):
             if self.ranks.tell(stops(folder.lines(), config.patience)):
                 break
+            self._thaw(learns=epoch >= config.frozen_epochs)
+            parallel = self.ranks.wrap(self.net)
             begun = time.monotonic()
             losses = []
             for loss in self._epoch(epoch, steps, parallel, optimizer):
@@ -177,6 +192,12 @@ class _Fit:
             self.ranks.wait()
         return self._finish(average.module)
 
+    def _thaw(self, *, learns: bool) -> None:
+        """Let the backbone learn, or the last layer alone."""
+        self.net.requires_grad_(learns)
+        for parameter in self.net.classifier.parameters():  # type: ignore[union-attr]
+            parameter.requires_grad_(True)  # noqa: FBT003  # torch's own
+
     def _need_tuning_value(self, truth: NDArray[np.float32]) -> None:
         choosing = self.config.choose == "best" or self.config.patience > 0
         if choosing and within_view_auc(self.tune, np.zeros(len(truth)), truth) is None:
@@ -191,14 +212,14 @@ class _Fit:
     ) -> Iterator[float]:
         """Gradients of one batch after the other, ready for a step; yields the loss of each."""
         config = self.config
-        wanted = torch.from_numpy(targets(self.train.table))
+        wanted = torch.from_numpy(self.wanted)
         weights = _positive_weights(wanted, config.positive_weight)
         offsets = self._offsets(wanted)
         seed = config.seed * 1000 + epoch
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         order = torch.randperm(len(self.train.table), generator=generator)
-        self.net.train()
+        self.net.train(epoch >= config.frozen_epochs)
         for step in range(steps):
             rows = order[step * config.batch_size : (step + 1) * config.batch_size]
             optimizer.zero_grad()
@@ -313,6 +334,7 @@ class _Fit:
                 "config": asdict(config),
                 "commit": commit(),
                 "start": self.started,
+                "teachers": self.teachers,
                 "films": {"train": len(self.train.table), "tune": len(self.tune.table)},
                 "manifest_sha256": self.digests,
                 "cohorts": cohorts(config, self.data),
@@ -341,8 +363,9 @@ def _positive_weights(wanted: Tensor, limit: float) -> Tensor | None:
     """Negatives over positives of each head, from 1 to `limit`; None where all weigh alike."""
     if limit <= 1:
         return None
-    positives = (wanted == 1).sum(dim=0).clamp(min=1)
-    return ((wanted == 0).sum(dim=0) / positives).clamp(min=1.0, max=limit)
+    positives = wanted.nansum(dim=0)
+    negatives = (1 - wanted).nansum(dim=0)
+    return (negatives / positives.clamp(min=1)).clamp(min=1.0, max=limit)
 
 
 def _hardware(ranks: Ranks) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from cxr_device.errors import DatasetError
 from cxr_device.training.dataset import Dataset
 
-__all__ = ["NAMES", "Rule", "Split", "Splitting", "overlap", "split"]
+__all__ = ["NAMES", "Rule", "Split", "Splitting", "overlap", "split", "uniform"]
 
 Rule = Literal["official", "lists", "hash"]
 Split = Literal["train", "tune", "test"]
@@ -115,7 +115,7 @@ def overlap(table: pd.DataFrame) -> set[str]:
     return set(map(str, number.index[number > 1]))
 
 
-def _uniform(patient: str, key: str) -> float:
+def uniform(patient: str, key: str) -> float:
     """Draw from [0, 1) by patient and key alone (HMAC-SHA-256, first 8 bytes)."""
     digest = hmac.digest(key.encode(), patient.encode(), "sha256")
     return int.from_bytes(digest[:8], "big") / 2**64
@@ -123,7 +123,7 @@ def _uniform(patient: str, key: str) -> float:
 
 def _by_share(patient: str, key: str) -> str:
     train, tune, _ = HASH_SHARES
-    place = _uniform(patient, key)
+    place = uniform(patient, key)
     return "train" if place < train else "tune" if place < train + tune else "test"
 
 
@@ -138,7 +138,7 @@ def _official(table: pd.DataFrame, dataset: Dataset, key: str) -> "pd.Series[Any
     _refuse_double(dataset.folder, {k: dataset.lists[k] for k in ("train_val", "test")})
     test = table["nih_name"].isin(dataset.lists["test"])
     known = table["nih_name"].isin(dataset.lists["train_val"])
-    tune = table["patient_id"].map(lambda p: _uniform(p, key) < TUNE_OF_TRAIN_VAL)
+    tune = table["patient_id"].map(lambda p: uniform(p, key) < TUNE_OF_TRAIN_VAL)
     chosen = pd.Series("train", index=table.index, dtype=object).mask(tune, "tune")
     return chosen.where(known, None).mask(test, "test")
 

@@ -26,8 +26,15 @@ from cxr_device.network import HEADS
 from cxr_device.training import cache
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import TrainingConfig
-from cxr_device.training.films import Films, group_offsets, pixels_of, read_manifests
+from cxr_device.training.films import (
+    Films,
+    group_offsets,
+    of_share,
+    pixels_of,
+    read_manifests,
+)
 from cxr_device.training.fit import fit
+from cxr_device.training.teachers import blend
 from cxr_device.training.tuning import within_view_auc
 
 TOML = """
@@ -263,6 +270,8 @@ def test_a_view_with_one_class_has_no_tuning_value() -> None:
         ({"learning_rate": 0}, "learning_rate 0"),
         ({"gamma_negative": 0.5}, "gammas 0.0, 0.5"),
         ({"probability_margin": 1.0}, "probability_margin 1.0"),
+        ({"share": 0.0}, r"share 0\.0"),
+        ({"teacher_share": 1.5}, r"teacher_share 1\.5"),
     ],
 )
 def test_a_wrong_configuration_is_named(
@@ -315,3 +324,81 @@ def test_a_run_of_few_steps_is_refused_or_ends(
     else:
         with pytest.raises(DatasetError, match="steps in all; 3 at least: more epochs or films"):
             fit(few, data=data, run=tmp_path / "run", cache=tmp_path / "c")
+
+
+@verifies("SRS-332@43dcaf3b", level="unit")
+def test_a_share_holds_whole_patients_and_is_part_of_a_larger_share() -> None:
+    patients = [f"{number:08d}" for number in range(100) for _ in range(3)]
+    table = pd.DataFrame({"patient_id": patients, "film": range(300)})
+    quarter, half, whole = (of_share(table, share) for share in (0.25, 0.5, 1.0))
+    assert 35 <= half["patient_id"].nunique() <= 65
+    assert (half.groupby("patient_id").size() == 3).all()
+    assert set(quarter["film"]) < set(half["film"])
+    assert len(whole) == 300
+
+
+@verifies("SRS-332@43dcaf3b", level="integration")
+def test_a_share_of_the_patients_is_trained_on(data: Path, tmp_path: Path) -> None:
+    fit(config(tmp_path, share=0.5), data=data, run=tmp_path / "run", cache=tmp_path / "c")
+    table = read_manifests([data / "prepared/manifest.csv"])
+    films = of_share(table[table["split"] == "train"], 0.5)
+    assert record(tmp_path / "run")["films"]["train"] == len(films)
+
+
+@verifies("SRS-333@e180da4f", level="integration")
+def test_a_frozen_epoch_changes_the_last_layer_alone(data: Path, tmp_path: Path) -> None:
+    found = []
+    for name, frozen in (("start", 3), ("head", 3), ("all", 2)):
+        rate = 1e-9 if name == "start" else 3e-4
+        tiny = config(tmp_path / name, frozen_epochs=frozen, learning_rate=rate)
+        run = tmp_path / name / "run"
+        found.append(load_file(fit(tiny, data=data, run=run, cache=tmp_path / "c")))
+    start, head, whole = found
+    for name, value in start.items():
+        last = name.startswith("classifier")
+        assert np.allclose(value, head[name], atol=1e-7) is not last
+        if name.endswith(("running_mean", "conv_dw.weight")):
+            assert not np.array_equal(value, whole[name])
+
+
+@verifies("SRS-334@d6249e02", level="integration")
+def test_the_teachers_probability_softens_the_labels(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    runs = whole.parent
+    losses = []
+    for share in (0.0, 1.0):
+        taught = config(
+            tmp_path, epochs=1, sizes=[32], teachers=["run"], teacher_share=share,
+            learning_rate=1e-9, label_smoothing=0.0,
+        )  # fmt: skip
+        student = runs / f"student-{share}"
+        fit(taught, data=data, run=student, cache=tmp_path / "c")
+        assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
+        losses.append(record(student)["curve"][0]["loss"])
+    assert losses[0] != losses[1]
+
+
+@verifies("SRS-334@d6249e02", level="unit")
+def test_a_label_that_says_nothing_is_the_teachers() -> None:
+    labels = np.array([[1.0, 0.0, np.nan]], dtype=np.float32)
+    probability = np.array([[0.2, 0.4, 0.7]], dtype=np.float32)
+    np.testing.assert_allclose(blend(labels, probability, 0.25), [[0.8, 0.1, 0.7]], rtol=1e-6)
+
+
+@verifies("SRS-334@d6249e02", level="integration")
+def test_an_unfinished_or_altered_teacher_is_refused(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    for name in ("record.json", "weights.safetensors"):
+        (tmp_path / "altered").mkdir(exist_ok=True)
+        (tmp_path / "altered" / name).write_bytes((whole / name).read_bytes())
+    with (tmp_path / "altered/weights.safetensors").open("ab") as file:
+        file.write(b" ")
+    for teacher, words in (
+        ("absent", r"absent: holds no record\.json"),
+        ("altered", r"altered/weights\.safetensors: is not what record\.json describes"),
+    ):
+        taught = config(tmp_path, teachers=[teacher])
+        with pytest.raises(DatasetError, match=words):
+            fit(taught, data=data, run=tmp_path / "student", cache=tmp_path / "c")

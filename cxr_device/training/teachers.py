@@ -1,0 +1,63 @@
+"""Teachers: finished runs whose answers soften the labels of another run.
+
+A label mined from a report is wrong more often than a mean of networks is about its own training
+films; learning from both is self-distillation (Furlanello et al., ICML 2018), and from an ensemble
+its compression into one network (Hinton et al., 2015).
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from scipy.special import expit
+
+from cxr_device.errors import DatasetError
+from cxr_device.network import build
+from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.training.films import Films, pixels_of
+from cxr_device.training.tuning import logits_of
+
+__all__ = ["Taught", "blend", "taught"]
+
+Taught = tuple[NDArray[np.float32], dict[str, str]]
+"""Probabilities of the teachers, shape (n, heads), and the digest of each one's weights."""
+
+
+def taught(films: Films, runs: list[Path], *, cache: Path) -> Taught:
+    """Mean probability of the teachers for each film, read as the device reads it.
+
+    Raises
+    ------
+    DatasetError
+        A run is not finished, or its weights are not its record's.
+    """
+    seen = Films(table=films.table, pixels=pixels_of(films.table, size=INPUT_SIZE, cache=cache))
+    total, digests = 0.0, {}
+    for run in runs:
+        record = run / "record.json"
+        if not record.is_file():
+            raise DatasetError(run, "holds no record.json", "let this teacher's run finish first")
+        found = json.loads(record.read_text(encoding="utf-8"))
+        weights = run / "weights.safetensors"
+        digest = sha256(weights.read_bytes()).hexdigest()
+        if digest != found["weights_sha256"]:
+            raise DatasetError(weights, "is not what record.json describes", "train it again")
+        net = build(found["config"]["architecture"])
+        net.load_state_dict(load_file(weights))
+        total = total + expit(logits_of(net, seen))
+        digests[run.name] = digest
+    return np.asarray(total / len(runs), dtype=np.float32), digests
+
+
+def blend(
+    wanted: NDArray[np.float32], probability: NDArray[np.float32], share: float
+) -> NDArray[np.float32]:
+    """Labels (1, 0, NaN where nothing is known) with `share` of the teachers' probability in each.
+
+    Where the label says nothing, the teachers' probability stands alone.
+    """
+    mixed = (1 - share) * wanted + share * probability
+    return np.where(np.isnan(wanted), probability, mixed).astype(np.float32)
