@@ -6,7 +6,7 @@ BIN := .venv/bin
 FILE ?= cxr_device/examples/phantom_opacity.dcm
 
 .DEFAULT_GOAL := help
-.PHONY: help system demo test check docs submission mutation inject fuzz bench lock clean
+.PHONY: help system demo test check docs submission mutation inject fuzz fuzz-intake fuzz-receive bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -45,7 +45,7 @@ check: .venv/dev ## formatting, lint, security lint, types, import rules
 	$(BIN)/lint-imports
 
 test: system .venv/dev check ## every check that CI runs
-	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz_intake.py -max_total_time=60 -verbosity=0
+	@$(MAKE) --no-print-directory -j2 fuzz-intake fuzz-receive
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 	$(BIN)/cxr-verify check
 
@@ -62,8 +62,12 @@ mutation: .venv/dev ## try the mutants of every risk control and keep the result
 inject: .venv/dev ## inject each hazard into films and keep the detection rates
 	$(BIN)/python -m verification.injection
 
+fuzz-intake fuzz-receive: fuzz-%: .venv/dev ## a minute of one fuzzer, guided by coverage
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz_$*.py -max_total_time=60 -verbosity=0
+
 fuzz: system .venv/dev ## attack intake and command for longer, and keep the counts
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py guided 600
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py received 600
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py flipped 2000
 
 bench: .venv/dev ## speed and memory against named peers

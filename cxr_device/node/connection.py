@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.fsm import StateMachine
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_P_ABORT
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -32,6 +34,7 @@ __all__ = [
     "MessageReader",
     "end",
     "grant_next",
+    "negotiate_nothing",
 ]
 
 _CHUNK: Final = 1 << 16
@@ -103,6 +106,24 @@ class MessageReader(AssociationSocket):
             self.socket.close()
 
 
+class _Machine(StateMachine):
+    """The upper layer's state machine, which tells its association when nothing more will come.
+
+    pynetdicom lets an association whose connection closed, or whose reactor ended by an exception,
+    wait for a request until the time to ask is over, and hold a place among the others meanwhile.
+    """
+
+    def do_action(self, event: str) -> None:  # type: ignore[explicit-override]
+        """Do what PS3.8 table 9-10 says of an event in the present state."""
+        try:
+            super().do_action(event)
+        except Exception:
+            self.dul.to_user_queue.put(A_P_ABORT())
+            raise
+        if self.current_state == "Sta1" and self.dul.assoc.requestor.primitive is None:
+            self.dul.to_user_queue.put(A_P_ABORT())
+
+
 class _Handler(RequestHandler):
     """Makes an association whose socket has limits."""
 
@@ -114,6 +135,7 @@ class _Handler(RequestHandler):
         limits = AssociationLimits(self.server.max_message_bytes)
         reader = MessageReader(association, cast("socket.socket", self.request), limits)
         association.dul.socket = reader
+        association.dul.state_machine = _Machine(association.dul)
         return association
 
 
@@ -178,6 +200,12 @@ def end(association: Association) -> None:
     reader = association.dul.socket
     if isinstance(reader, MessageReader):
         reader.end()
+
+
+def negotiate_nothing(event: evt.Event) -> None:
+    """End an association that was told so instead of asked (bound to EVT_REQUESTED)."""
+    if not isinstance(event.assoc.requestor.primitive, A_ASSOCIATE):
+        event.assoc.is_aborted = True
 
 
 def grant_next(event: evt.Event) -> None:

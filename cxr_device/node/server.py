@@ -26,7 +26,12 @@ from cxr_device.errors import AuditError, NodeError
 from cxr_device.intake import TRANSFER_SYNTAXES
 from cxr_device.node import commitment
 from cxr_device.node.configuration import Configuration, Peer
-from cxr_device.node.connection import BoundedServer, end, grant_next
+from cxr_device.node.connection import (
+    BoundedServer,
+    end,
+    grant_next,
+    negotiate_nothing,
+)
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import Queue
@@ -98,6 +103,7 @@ class Server:
                 address,
                 contexts,
                 [
+                    (evt.EVT_REQUESTED, negotiate_nothing),
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_C_ECHO, self._echo),
                     (evt.EVT_N_ACTION, self._commit),

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +88,7 @@ class Node:
 
     def start(self) -> None:
         """Go on with what the folder holds, then accept films."""
+        threading.excepthook = self._ended
         self._sender.start()
         self._worker.start()
         self._server.start()
@@ -108,6 +110,11 @@ class Node:
             metrics_port=self.monitor.port if self.monitor else None,
         )
 
+    def _ended(self, failed: threading.ExceptHookArgs) -> None:
+        """Say in a line which thread ended by an exception; its words may quote a film."""
+        thread = failed.thread.name if failed.thread else ""
+        self._journal.note("thread_ended", thread=thread, error=failed.exc_type.__name__)
+
     def stop(self) -> None:
         """Accept no more, finish what is in hand, and close the queue."""
         self._server.stop()
@@ -117,6 +124,7 @@ class Node:
         self._sender.join()
         if self.monitor is not None:
             self.monitor.stop()
+        threading.excepthook = threading.__excepthook__
         try:
             self._journal.record(AuditEvent.STOPPED)
         finally:
@@ -151,6 +159,7 @@ def run(device: Device, configuration: Configuration) -> None:
         The node cannot start as asked.
     """
     os.umask(0o077)  # films and answers are for the node's user alone
+    warnings.simplefilter("ignore")  # pydicom's quote values; in threads no narrower place holds
     try:
         Node(configuration, device, from_outputs(device)).serve()
     finally:

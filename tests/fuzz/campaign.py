@@ -1,10 +1,11 @@
 """Fuzz campaigns, counted: `make fuzz` writes benchmarks/results/fuzzing.json.
 
-Two attackers that know nothing of the device: libFuzzer by atheris (guided by the coverage of
-intake, guards and the decoders that run in the process), and zzuf, which flips bits of
+Attackers that know nothing of the device: libFuzzer by atheris (guided by the coverage of intake,
+guards and the decoders that run in the process; or of the node and what it speaks), and zzuf, which flips bits of
 whole films at random; `cxr-device check` is run on its files, a folder at a time.
 
     PYTHONPATH=tests python tests/fuzz/campaign.py guided 600
+    PYTHONPATH=tests python tests/fuzz/campaign.py received 600
     PYTHONPATH=tests python tests/fuzz/campaign.py flipped 2000
 """
 
@@ -42,9 +43,9 @@ RATIOS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Shares of a file's bits that zzuf flips: from one or two bits to one in a hundred."""
 
 
-def guided(seconds: int) -> dict[str, Any]:
+def guided(seconds: int, script: str = "fuzz_intake.py") -> dict[str, Any]:
     """Run atheris; a crash keeps its input and ends the campaign."""
-    command = [sys.executable, str(HERE / "fuzz_intake.py"), f"-max_total_time={seconds}",
+    command = [sys.executable, str(HERE / script), f"-max_total_time={seconds}",
                "-print_final_stats=1", "-seed=1"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     runs = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
@@ -56,6 +57,11 @@ def guided(seconds: int) -> dict[str, Any]:
         "attacker": f"atheris {version('atheris')}", "seconds": seconds, "runs": int(runs[-1]),
         "edges_covered": edges, "features": features, "corpus": corpus, "crashes": 0,
     }  # fmt: skip
+
+
+def received(seconds: int) -> dict[str, Any]:
+    """Run atheris against a running server of the node."""
+    return guided(seconds, "fuzz_receive.py")
 
 
 def films() -> dict[str, bytes]:
@@ -106,9 +112,9 @@ def flipped(files: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run one campaign and put its counts into the result."""
-    campaigns = {"guided": guided, "flipped": flipped}
+    campaigns = {"guided": guided, "received": received, "flipped": flipped}
     if len(sys.argv) != 3 or sys.argv[1] not in campaigns:
-        sys.exit("usage: campaign.py guided SECONDS | flipped FILES")
+        sys.exit("usage: campaign.py guided|received SECONDS | flipped FILES")
     name, amount = sys.argv[1], int(sys.argv[2])
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     result[name] = {

@@ -436,6 +436,43 @@ def test_peers_that_stall_or_lie_leave_no_thread_and_stop_nobody(
         wait(delivered(node, 1))
 
 
+@verifies("SRS-335@238c862a", "RC-256@a19d63d4", level="integration")
+@pytest.mark.parametrize(
+    "opening", [b"", b"\x01\x00\x00\x00\x01\x00\x00\x01", b"GET / HTTP/1.1\r\nHost: node\r\n\r\n"]
+)
+def test_connections_that_closed_unasked_hold_no_place(
+    device: Device, tmp_path: Path, opening: bytes
+) -> None:
+    with archive() as peer, running(device, tmp_path, peer) as node:
+        for _ in range(40):
+            silent(node.port, opening).close()
+        begun = time.monotonic()
+        association: Any = None
+        while association is None or not association.is_established:
+            assert time.monotonic() - begun < 5
+            association = associate(node.port)
+        association.release()
+        wait(lambda: not named("AcceptorThread"), 10)
+
+
+@verifies("SRS-336@402c3a27", "RC-149@fb40471f", level="integration")
+def test_a_thread_that_ends_leaves_one_line_and_no_words(device: Device, tmp_path: Path) -> None:
+    stream, command = StringIO(), b"PLANTED^NAME"
+    data = struct.pack("<HHL", 0, 2, len(command)) + command  # a command set without its command
+    value = struct.pack(">LBB", len(data) + 2, 1, 3) + data
+    with archive() as peer, running(device, tmp_path, peer, stream=stream) as node:
+        association = associate(node.port)
+        sent = association.dul.socket.socket
+        sent.sendall(struct.pack(">BxL", 4, len(value)) + value)
+        wait(lambda: "thread_ended" in stream.getvalue())
+        assert store(node.port, film(2, PatientAge="010Y")) == [0xA900]
+        wait(delivered(node, 1))
+    (line,) = [each for each in stream.getvalue().splitlines() if "thread_ended" in each]
+    assert json.loads(line)["error"] == "AttributeError"
+    assert "PLANTED" not in stream.getvalue()
+    assert "Traceback" not in stream.getvalue()
+
+
 @verifies("SRS-256@70f845e6", "RC-256@a19d63d4", level="integration")
 def test_a_message_longer_than_any_film_ends_its_association(
     device: Device, tmp_path: Path
