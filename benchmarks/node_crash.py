@@ -50,14 +50,14 @@ def at_each_step() -> dict[str, Any]:
         while True:
             number = len(steps) + 1
             data, each = Path(folder) / str(number), film(number)
-            with node(data, peer, failpoint=number, with_network=True) as first:
+            with node(data, peer.address, failpoint=number, with_network=True) as first:
                 status = offer(first, each)
                 wait(lambda: not first.process.is_alive() or first.points[-1:] == ["released"])
             uids.append(str(each.SOPInstanceUID))
             if not first.is_killed:
                 break
             steps.append(first.points[-1])
-            with node(data, peer, with_network=True) as second:
+            with node(data, peer.address, with_network=True) as second:
                 if status is None:
                     offer(second, each)
                 wait(lambda: is_done(data) and peer.answers_to(uids[-1]))  # noqa: B023
@@ -83,7 +83,7 @@ def at_random(studies: int) -> dict[str, Any]:
         begun = time.monotonic()
         while pending or not is_done(data):
             is_last = not pending
-            with node(data, peer, with_network=True) as run:
+            with node(data, peer.address, with_network=True) as run:
                 timer = threading.Timer(chance.uniform(0, LONGEST_LIFE_S), run.process.kill)
                 if not is_last:
                     timer.start()

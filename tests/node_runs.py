@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peers import HOST, Archive, associate, wait
+from peers import HOST, associate, wait
 from pydicom import FileDataset
 
 from cxr_device.node.failpoints import ENVIRONMENT
@@ -77,19 +77,19 @@ class Run:
 @contextmanager
 def node(
     data: Path,
-    peer: Archive,
+    peer: str,
     *,
     failpoint: int | None = None,
     with_network: bool,
     bind_port: int = 0,
 ) -> Iterator[Run]:
-    """A node in its own process, until it listens or ended; SIGTERM ends it."""
+    """A node in its own process, until it listens or ended; SIGTERM ends it. `peer`: `--return`."""
     _FORKS.set_forkserver_preload(["node_preload"])
     lives = len(list(data.parent.glob(f"{data.name}-*.log")))
     log = data.parent / f"{data.name}-{lives}.log"
     process = _FORKS.Process(
         target=serve,
-        args=(str(data), str(log), f"{peer.ae_title}@{HOST}:{peer.port}", bind_port, failpoint),
+        args=(str(data), str(log), peer, bind_port, failpoint),
         kwargs={"with_network": with_network},
     )
     log.touch()

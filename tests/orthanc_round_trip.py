@@ -135,7 +135,7 @@ def main(folder: Path, plugin: str) -> None:
     begun = time.monotonic()
     orthanc = Orthanc(folder, plugin)
     try:
-        with node(folder / "data", peer, bind_port=NODE, with_network=True) as run:
+        with node(folder / "data", peer.address, bind_port=NODE, with_network=True) as run:
             for name, each in films.items():
                 path = folder / f"{name}.dcm"
                 path.write_bytes(to_bytes(each))

@@ -62,6 +62,11 @@ class Archive:
     tls: SSLContext | None = None
     _server: Any = None
 
+    @property
+    def address(self) -> str:
+        """As `--return` names it."""
+        return f"{self.ae_title}@{HOST}:{self.port}"
+
     def start(self) -> None:
         """Listen on a free port, or on the one that it had before."""
         entity = AE(self.ae_title)

@@ -39,6 +39,11 @@ class StudyArchive:
     authorizations: list[str | None] = field(default_factory=list)
     port: int = 0
 
+    @property
+    def address(self) -> str:
+        """As `--return` names it."""
+        return f"http://{HOST}:{self.port}{PATH}"
+
     def take(self, handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
         """Store what a request holds; status and body of the response."""
         assert handler.path == PATH

@@ -1,8 +1,9 @@
 """Fuzz campaigns, counted: `make fuzz` writes benchmarks/results/fuzzing.json.
 
 Attackers that know nothing of the device: libFuzzer by atheris (guided by the coverage of intake,
-guards and the decoders that run in the process; or of the node and what it speaks), and zzuf, which flips bits of
-whole films at random; `cxr-device check` is run on its files, a folder at a time.
+guards and the decoders that run in the process; or of the node and what it speaks), and zzuf,
+which flips bits of whole films at random; `cxr-device check` is run on its files, a folder at a
+time.
 
     PYTHONPATH=tests python tests/fuzz/campaign.py guided 600
     PYTHONPATH=tests python tests/fuzz/campaign.py received 600

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from peers import HOST, film, store, wait
-from study_service import PATH, StudyArchive, study_service
+from study_service import study_service
 
 from cxr_device import Device
 from cxr_device.errors import NodeError
@@ -56,11 +56,6 @@ def posting(
         node.stop()
 
 
-def url(service: StudyArchive) -> str:
-    """Where a plain service listens."""
-    return f"http://{HOST}:{service.port}{PATH}"
-
-
 def delivered(node: Node) -> Callable[[], bool]:
     """Whether the only film is delivered."""
     return lambda: node.queue.counts()[State.DELIVERED] == 1
@@ -71,7 +66,7 @@ def test_answers_are_posted_into_the_study(device: Device, tmp_path: Path) -> No
     each = film(1, **REFUSED)
     with (
         study_service() as service,
-        posting(device, tmp_path, url(service), word="Bearer a-token") as node,
+        posting(device, tmp_path, service.address, word="Bearer a-token") as node,
     ):
         assert store(node.port, each) == [0xA900]
         wait(delivered(node))
@@ -99,7 +94,7 @@ def test_answers_are_posted_into_the_study(device: Device, tmp_path: Path) -> No
 def test_what_the_service_did_not_store_is_posted_again(
     device: Device, tmp_path: Path, settings: dict[str, Any], answered: list[int]
 ) -> None:
-    with study_service(**settings) as service, posting(device, tmp_path, url(service)) as node:
+    with study_service(**settings) as service, posting(device, tmp_path, service.address) as node:
         assert store(node.port, film(1, **REFUSED)) == [0xA900]
         wait(delivered(node))
     assert service.answered == answered
@@ -129,14 +124,14 @@ def test_a_service_whose_certificate_does_not_hold_gets_nothing(
 
     known = ",".join(f"{tmp_path / 'known'}.{end}" for end in ("pem", "key", "pem"))
     with study_service(tls=serving("stranger")) as service:
-        address = url(service).replace("http:", "https:")
+        address = service.address.replace("http:", "https:")
         with posting(device, tmp_path / "data", address, tls=known) as node:
             client = Tls.parse(known).client()
             assert store(node.port, film(1, **REFUSED), tls=client) == [0xA900]
             wait(lambda: node.health().peer_failures)
         assert not service.offers
     with study_service(tls=serving("known")) as service:
-        address = url(service).replace("http:", "https:")
+        address = service.address.replace("http:", "https:")
         with posting(device, tmp_path / "data", address, tls=known) as node:
             wait(delivered(node))
         assert len(service.held) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from node_runs import Run, is_done, node, offer
 from peers import Archive, archive, film, wait
+from study_service import StudyArchive, study_service
 
 from cxr_device import audit
 from verification import verifies
@@ -26,17 +27,28 @@ STEPS = (
 )  # fmt: skip
 """The way of a refused film: each point at which the process is killed once."""
 
+POSTED = (
+    "offer 0 before commit", "offer 0 committed", "offer 1 before commit", "offer 1 committed",
+    "answers posted", "sent 0 before commit", "sent 0 committed", "sent 1 before commit",
+    "sent 1 committed", "delivered before commit", "delivered committed", "film removed",
+    "answer removed", "answer removed",
+)  # fmt: skip
+"""How that way ends where the answers are posted to a study service (STOW-RS)."""
 
-def killed_then_started_again(data: Path, peer: Archive, number: int) -> Run:
+KEPT = STEPS.index("answers committed") + 1
+"""Points before the answers leave: the same for either way out."""
+
+
+def killed_then_started_again(data: Path, peer: Archive | StudyArchive, number: int) -> Run:
     """Kill the node at its `number`-th point, start it again, and let the sender repeat.
 
     A sender that got no response sends again; one that got one does not.
     """
     refused = film(number, PatientAge="010Y")
-    with node(data, peer, failpoint=number, with_network=False) as first:
+    with node(data, peer.address, failpoint=number, with_network=False) as first:
         status = offer(first, refused)
         wait(lambda: not first.process.is_alive())
-    with node(data, peer, with_network=False) as second:
+    with node(data, peer.address, with_network=False) as second:
         if status is None:
             assert offer(second, refused) == 0xA900
         wait(lambda: is_done(data) and len(peer.held) >= 2)
@@ -68,10 +80,35 @@ def test_a_node_killed_at_each_step_answers_once(number: int, tmp_path: Path) ->
     audit.verify(data / "audit.jsonl")
 
 
+@verifies("SRS-261@b4884f46", "RC-261@68ea0417", level="system")
+@pytest.mark.parametrize("number", range(KEPT + 1, KEPT + len(POSTED) + 1))
+def test_a_node_killed_while_it_posts_answers_once(number: int, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with study_service() as service:
+        first = killed_then_started_again(data, service, number)
+    assert first.is_killed
+    assert first.points[KEPT:] == list(POSTED[: number - KEPT])
+    assert sorted(answer.Modality for answer in service.held.values()) == ["DOC", "SR"]
+    assert states(data) == ["delivered"]
+    audit.verify(data / "audit.jsonl")
+
+
+@verifies("SRS-261@b4884f46", level="system")
+def test_the_steps_of_a_post_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with (
+        study_service() as service,
+        node(data, service.address, failpoint=0, with_network=False) as run,
+    ):
+        assert offer(run, film(1, PatientAge="010Y")) == 0xA900
+        wait(lambda: is_done(data))
+    assert sorted(run.points) == sorted((*STEPS[:KEPT], *POSTED))
+
+
 @verifies("SRS-261@b4884f46", "SRS-258@94a522ce", "RC-258@373a2435", level="system")
 def test_the_steps_are_those_that_a_film_goes_through(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with archive() as peer, node(data, peer, failpoint=0, with_network=False) as run:
+    with archive() as peer, node(data, peer.address, failpoint=0, with_network=False) as run:
         assert offer(run, film(1, PatientAge="010Y")) == 0xA900
         wait(lambda: run.points[-1:] == ["released"])
     assert run.process.exitcode == 0
