@@ -73,12 +73,12 @@ fuzz: system .venv/dev ## attack intake and command for longer, and keep the cou
 bench: .venv/dev ## speed and memory against named peers
 	$(BIN)/python -m pytest benchmarks -q
 
+COMPILE := uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+  --generate-hashes --no-strip-extras --no-emit-index-url --no-header pyproject.toml
 lock: ## write the hash-pinned locks anew (needs uv)
-	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-strip-extras \
-	  --no-emit-index-url --no-header pyproject.toml -o requirements/base.txt
-	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-strip-extras \
-	  --no-emit-index-url --no-header --extra dev -c requirements/constraints.in -c requirements/base.txt \
-	  pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -o requirements/base.txt
+	$(COMPILE) --extra dev -c requirements/constraints.in -c requirements/base.txt -o requirements/dev.txt
+	$(COMPILE) --extra node -c requirements/dev.txt -o requirements/node.txt
 
 clean: ## remove what was built
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

@@ -26,6 +26,9 @@ _SPDX: Final = {
     "python software foundation license": "PSF-2.0",
 }
 """Names that packages write instead of an SPDX identifier, where only one can be meant."""
+_READ: Final = {("reportlab", "5.1.0"): "BSD-3-Clause"}
+"""Packages whose words leave the licence open: what the licence file of that version says, read by
+a person; another version is to be read again."""
 _LONGEST_NAME: Final = 60
 """Characters: a longer `License` field is the text of a licence, not its name."""
 
@@ -46,7 +49,10 @@ def of_package(package: Pinned) -> Licence | None:
         return None
     if stated["Version"] != package.version:
         return None
-    return _from_metadata(stated)
+    found, read = _from_metadata(stated), _READ.get((package.name, package.version))
+    if found is not None and found.spdx is None and read is not None:
+        return Licence(found.stated, read)
+    return found
 
 
 def _from_metadata(stated: Any) -> Licence | None:  # noqa: ANN401  # importlib's message type

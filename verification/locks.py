@@ -9,8 +9,8 @@ from verification.findings import ProjectError
 
 __all__ = ["RUN_TIME", "Pinned", "read_lock", "read_locks"]
 
-RUN_TIME: Final = "base"
-"""The lock of what the device needs at run time; every other lock is for development."""
+RUN_TIME: Final = ("base", "node")
+"""Locks of what the device and its node need at run time; every other lock is for development."""
 _PIN: Final = re.compile(
     r"^(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)(?:\[[^]]*\])?==(?P<version>[^\s;\\]+)"
 )
@@ -56,9 +56,9 @@ def read_lock(path: Path) -> list[Pinned]:
 
 
 def read_locks(root: Path) -> dict[str, list[Pinned]]:
-    """Read every lock of the project by its name, the one of run time first."""
+    """Read every lock of the project by its name, those of run time first."""
     found = (root / "requirements").glob("*.txt")
-    paths = sorted(found, key=lambda path: (path.stem != RUN_TIME, path.stem))
-    if not paths or paths[0].stem != RUN_TIME:
-        raise ProjectError(f"requirements/{RUN_TIME}.txt does not exist; run make lock")
+    paths = sorted(found, key=lambda path: (path.stem not in RUN_TIME, path.stem))
+    if not paths or paths[0].stem != RUN_TIME[0]:
+        raise ProjectError(f"requirements/{RUN_TIME[0]}.txt does not exist; run make lock")
     return {path.stem: read_lock(path) for path in paths}

@@ -120,7 +120,9 @@ def _locked(dossier: Dossier) -> dict[str, tuple[str, str]]:
         path = dossier.root / "requirements" / name
         if path.is_file():
             for match in re.finditer(
-                r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text("utf-8"), re.MULTILINE
+                r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)",
+                path.read_text("utf-8"),
+                re.MULTILINE,
             ):
                 key = match[1].lower().replace("_", "-")
                 found.setdefault(key, (match[2], f"requirements/{name}"))

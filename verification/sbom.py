@@ -50,7 +50,7 @@ def entries(root: Path) -> list[Entry]:
             known = found.get(package.name)
             if known is None:
                 licence = licences.of_package(package)
-                found[package.name] = Entry(package, name == RUN_TIME, licence)
+                found[package.name] = Entry(package, name in RUN_TIME, licence)
             elif known.package.version != package.version:
                 raise ProjectError(
                     f"{name}.txt: {package.name} is {package.version}, but "

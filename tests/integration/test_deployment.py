@@ -58,8 +58,14 @@ def test_the_container_is_not_root_and_installs_in_its_build_alone() -> None:
     }  # fmt: skip
     installed = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
     named = {name for rest in installed for name in re.findall(r"/src/(requirements/\S+)", rest)}
-    assert named == {"requirements/base.txt", "requirements/dev.txt"}
-    assert all((ROOT / name).is_file() for name in named)
+    assert named == {"requirements/node.txt"}
+    lock = (ROOT / "requirements/node.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", lock, re.MULTILINE))
+    assert {"highdicom", "pynetdicom", "reportlab", "onnxruntime"} <= set(pins)
+    for other in ("base", "dev"):
+        text = (ROOT / f"requirements/{other}.txt").read_text(encoding="utf-8")
+        same = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", text, re.MULTILINE))
+        assert {name: same.get(name, pins[name]) for name in pins} == pins
 
 
 @verifies("SRS-311@de936511", level="integration")
