@@ -11,11 +11,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from node_runs import is_done, node, offer
 from peers import Archive, archive, film, wait
+from study_service import StudyArchive, study_service
 
 from cxr_device import audit
 
@@ -30,7 +32,7 @@ TAKEN = (0x0000, 0xA900)
 """Statuses after which a sender forgets a film; 0xA700 and silence make it send again."""
 
 
-def count(peer: Archive, uids: list[str], *, reports: int = 1) -> dict[str, int]:
+def count(peer: Archive | StudyArchive, uids: list[str], *, reports: int = 1) -> dict[str, int]:
     """Films whose report is missing or there more than once, and offers beyond the first."""
     held = [each.to_json() for each in peer.held.values() if each.Modality == "SR"]
     found = [sum(uid in report for report in held) for uid in uids]
@@ -67,7 +69,9 @@ def at_each_step() -> dict[str, Any]:
         return {**count(peer, uids), "kills": len(steps), "steps": steps, "whole_audits": audits}
 
 
-def at_random(studies: int) -> dict[str, Any]:
+def at_random(
+    studies: int, way_out: AbstractContextManager[Archive] | AbstractContextManager[StudyArchive]
+) -> dict[str, Any]:
     """Kill the node again and again while a sender sends films, then let it finish.
 
     Every second film is within the intended use and goes through the network; the others are
@@ -78,7 +82,7 @@ def at_random(studies: int) -> dict[str, Any]:
     refused = {"PatientAge": "010Y"}
     films = [film(number, **(refused if number % 2 else {})) for number in range(studies)]
     pending, kills = list(films), 0
-    with archive() as peer, tempfile.TemporaryDirectory() as folder:
+    with way_out as peer, tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         begun = time.monotonic()
         while pending or not is_done(data):
@@ -96,6 +100,8 @@ def at_random(studies: int) -> dict[str, Any]:
                 timer.cancel()
             kills += run.is_killed
             print(kills, len(pending), len(peer.held), flush=True)
+        accepted = [str(each.SOPInstanceUID) for each in films[::2]]
+        ended = [report.to_json() for uid in accepted for report in peer.answers_to(uid)]
         lines = audit.verify(data / "audit.jsonl").lines
         modalities = Counter(each.Modality for each in peer.held.values())
         by_kind = {
@@ -108,6 +114,7 @@ def at_random(studies: int) -> dict[str, Any]:
                 name: [found["lost"], found["answered_twice"]] for name, found in by_kind.items()
             },
             "reports": modalities["SR"], "pages_of_analysed_films": modalities["OT"],
+            "answered_as_failed": sum("Not Attempted" in report for report in ended),
             "kills": kills, "audit_lines": lines, "seconds": round(time.monotonic() - begun),
         }  # fmt: skip
 
@@ -118,7 +125,11 @@ def main(studies: int) -> None:
         "method": "SIGKILL of the process; a kill keeps what was written and not flushed, so a "
         "power cut is not tried. The sender repeats a film that got no response.",
     }
-    for name, result in (("random", lambda: at_random(studies)), ("each_step", at_each_step)):
+    for name, result in (
+        ("random", lambda: at_random(studies, archive())),
+        ("random_posted", lambda: at_random(studies, study_service())),
+        ("each_step", at_each_step),
+    ):
         found[name] = result()
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(name, found[name])

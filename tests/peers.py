@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -52,6 +52,7 @@ class Archive:
     """A storage SCP that keeps what it takes and may be told what to answer."""
 
     ae_title: str = "ARCHIVE"
+    classes: tuple[str, ...] = ANSWER_CLASSES
     statuses: list[int] = field(default_factory=list)
     """Status of each next C-STORE; success when empty."""
     held: dict[str, Dataset] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Archive:
     def start(self) -> None:
         """Listen on a free port, or on the one that it had before."""
         entity = AE(self.ae_title)
-        for each in ANSWER_CLASSES:
+        for each in self.classes:
             entity.add_supported_context(each)
         entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
         self._server = entity.start_server(
@@ -87,11 +88,7 @@ class Archive:
 
     def answers_to(self, sop_instance_uid: str) -> list[Dataset]:
         """Structured reports that reference a film."""
-        return [
-            each
-            for each in list(self.held.values())
-            if each.Modality == "SR" and sop_instance_uid in each.to_json()
-        ]
+        return reports_of(self.held.values(), sop_instance_uid)
 
     def _store(self, event: evt.Event) -> int:
         self.offers[str(event.request.AffectedSOPInstanceUID)] += 1
@@ -103,6 +100,13 @@ class Archive:
     def _report(self, event: evt.Event) -> tuple[int, None]:
         self.reports.append(event.event_information)
         return 0x0000, None
+
+
+def reports_of(held: Iterable[Dataset], sop_instance_uid: str) -> list[Dataset]:
+    """Structured reports among instances that reference a film."""
+    return [
+        each for each in list(held) if each.Modality == "SR" and sop_instance_uid in each.to_json()
+    ]
 
 
 @contextmanager
@@ -125,10 +129,11 @@ def associate(  # noqa: PLR0913
     syntaxes: tuple[str, ...] = (ExplicitVRLittleEndian,),
     tls: SSLContext | None = None,
     handlers: list[Any] | None = None,
+    timeout_s: float = 120.0,
 ) -> Association:
     """Ask the node for an association."""
     entity = AE(calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 120
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
     contexts = [build_context(each, list(syntaxes)) for each in classes]
     contexts.append(build_context("1.2.840.10008.1.1"))
     contexts.append(build_context(COMMITMENT))
@@ -183,5 +188,5 @@ def named(names: str) -> list[str]:
 
 __all__ = [
     "ANSWER_CLASSES", "COMMITMENT", "COMMITMENT_INSTANCE", "HOST", "Archive", "archive",
-    "associate", "film", "named", "store", "store_bytes", "wait",
+    "associate", "film", "named", "reports_of", "store", "store_bytes", "wait",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from io import BytesIO
 from ssl import SSLContext
 from typing import Any
 
-from peers import HOST
+from peers import HOST, reports_of
 from pydicom import Dataset, dcmread
 
 PATH = "/dicom-web/studies"
@@ -43,6 +43,10 @@ class StudyArchive:
     def address(self) -> str:
         """As `--return` names it."""
         return f"http://{HOST}:{self.port}{PATH}"
+
+    def answers_to(self, sop_instance_uid: str) -> list[Dataset]:
+        """Structured reports that reference a film."""
+        return reports_of(self.held.values(), sop_instance_uid)
 
     def take(self, handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
         """Store what a request holds; status and body of the response."""

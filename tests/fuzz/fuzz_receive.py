@@ -8,17 +8,15 @@ get a status that the node has; no thread may end by an exception, the server mu
 must end, and what the queue names must lie on the disk. Anything else is a crash.
 """
 
-import atexit
 import errno
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,19 +28,14 @@ with atheris.instrument_imports(include=["cxr_device.node", "cxr_device.intake",
     from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION
     from pynetdicom.pdu import P_DATA_TF
 
-    from cxr_device.audit import AuditTrail
-    from cxr_device.device import Device
-    from cxr_device.node.configuration import Address, Configuration, Peer
-    from cxr_device.node.journal import Journal
     from cxr_device.node.queue import Queue
     from cxr_device.node.server import Server
     from cxr_device.node.services import PUSH_MODEL, PUSH_MODEL_INSTANCE, STATUSES, VERIFICATION
 
-from datetime import UTC, datetime
-
 from builders import DX, to_bytes
 from peers import HOST, associate, film, wait
 from pydicom.uid import ImplicitVRLittleEndian
+from receiver import receiver
 
 LONGEST = 8192
 PATIENCE_S = 10.0
@@ -72,24 +65,10 @@ def unit(answers: BinaryIO) -> bytes:
 class Target:
     """A server with its queue in a scratch folder, and the first words of an association."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="fuzz-receive-"))
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
-        peer = Peer(ae_title="ARCHIVE", address=Address(host=HOST, port=9))
-        configuration = Configuration(
-            ae_title="CXRDEVICE", bind=Address(host=HOST, port=0), data=self.folder, peer=peer,
-            callers=frozenset(), tls=None, metrics=None,
-        )  # fmt: skip
-        self.queue = Queue(self.folder)
-        audit = AuditTrail(self.folder / "audit.jsonl", at=datetime.now(UTC))
-        journal = Journal(audit, StringIO())
-        self.server = Server(
-            configuration, self.queue, Device.load_guards(), journal,
-            arrived=lambda: None, promised=lambda: None,
-        )  # fmt: skip
+    def __init__(self, server: Server, queue: Queue) -> None:
+        self.server, self.queue = server, queue
         self.failures: list[str] = []
         threading.excepthook = self._failed
-        self.server.start()
         self.request = self._association_request()
         self.inputs = 0
 
@@ -139,7 +118,7 @@ class Target:
         if self.inputs % 64:
             return
         wait(lambda: threading.active_count() <= MOST_THREADS, PATIENCE_S)
-        films = self.folder / "films"
+        films = self.queue.folder / "films"
         wait(lambda: sum(self.queue.counts().values()) == len(list(films.iterdir())), PATIENCE_S)
 
 
@@ -168,15 +147,6 @@ def status(heard: bytes) -> int | None:
     """Status of a C-STORE response (0000,0900) in what was heard; None where there is none."""
     at = heard.rfind(b"\x00\x00\x00\x09\x02\x00\x00\x00")
     return int.from_bytes(heard[at + 8 : at + 10], "little") if at >= 0 else None
-
-
-def answer(data: bytes) -> None:
-    """Give one input to the server; raises where it is not what a node may do."""
-    try:
-        judge(data)
-    except BaseException:
-        TARGET.server.stop()  # its threads would keep the fuzzer from ending
-        raise
 
 
 def judge(data: bytes) -> None:
@@ -224,6 +194,18 @@ def main() -> None:
     atheris.Fuzz()
 
 
+def answer(data: bytes) -> None:
+    """Give one input to the server; raises where it is not what a node may do."""
+    try:
+        judge(data)
+    except BaseException:
+        TARGET.server.stop()  # its threads would keep the fuzzer from ending
+        raise
+
+
 if __name__ == "__main__":
-    TARGET = Target()
-    main()
+    folder = Path("build/fuzz/node")  # emptied now: libFuzzer ends the process where it stands
+    shutil.rmtree(folder, ignore_errors=True)
+    with receiver(folder) as parts:
+        TARGET = Target(*parts)
+        main()
