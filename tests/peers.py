@@ -58,6 +58,8 @@ class Archive:
     """Instances by SOP Instance UID."""
     offers: Counter[str] = field(default_factory=Counter)
     reports: list[Dataset] = field(default_factory=list)
+    report_status: int = 0x0000
+    """Status of each N-EVENT-REPORT."""
     port: int = 0
     tls: SSLContext | None = None
     _server: Any = None
@@ -75,6 +77,10 @@ class Archive:
             evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_N_EVENT_REPORT, self._report)],
         )
         self.port = self._server.server_address[1]
+
+    def bind(self, event: evt.EventType, handler: Callable[[evt.Event], Any]) -> None:
+        """Do something more at an event of its associations."""
+        self._server.bind(event, handler)
 
     def stop(self) -> None:
         """End every association and listen no more."""
@@ -97,7 +103,7 @@ class Archive:
 
     def _report(self, event: evt.Event) -> tuple[int, None]:
         self.reports.append(event.event_information)
-        return 0x0000, None
+        return self.report_status, None
 
 
 @contextmanager
