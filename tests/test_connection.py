@@ -250,6 +250,7 @@ def test_a_tls_handshake_holds_nobody_up_and_a_plain_caller_is_told(tmp_path: Pa
         assert all(thread.daemon for thread in shaking)  # none keeps a stopped node alive
         assert served.echo(node.client()) == 0x0000
         assert served.echo() is None
+        wait(lambda: served.events("connection_failed"), 10)
         (told,) = served.events("connection_failed")
         assert (told["host"], told["error"]) == (HOST, "SSLError")
         stalled.close()

@@ -237,6 +237,7 @@ def test_strangers_and_other_objects_are_refused(small_device: Device, tmp_path:
         assert made.server.associations == 1
         association.release()
         wait(lambda: made.server.associations == 0, 10)
+        wait(lambda: len(made.told("association_rejected")) == 2, 10)
         rejected = made.told("association_rejected")
     assert [(told["caller"], told["called"], told["host"]) for told in rejected] == [
         ("STRANGER", "CXRDEVICE", HOST), ("MODALITY", "SOMEBODY", HOST),
@@ -313,7 +314,7 @@ def test_a_message_may_be_one_mebibyte_longer_than_the_longest_film(
         assert store_bytes(association, data_set(sized(9, 1.5))) == 0xC000
         assert store_bytes(association, data_set(sized(10, 2.25))) == -1
         wait(lambda: made.server.associations == 0, 10)
-        assert not association.is_established
+        wait(lambda: not association.is_established, 10)
         assert len(made.kept()) == 5
 
 
@@ -367,4 +368,4 @@ def test_a_sender_that_does_not_end_is_aborted(
         association = associate(made.port)
         made.server.stop()
         wait(lambda: association.is_aborted, 10)
-        assert made.server.associations == 0
+        wait(lambda: made.server.associations == 0, 10)

@@ -170,7 +170,7 @@ def test_a_defect_costs_an_attempt_and_the_next_film_is_read(working: Working) -
     assert waiting.sha256 == bad
     (told,) = working.told("reading_failed")
     assert (told["film_sha256"], told["error"]) == (bad, "ValueError")
-    assert told["place"].startswith("test_worker.py:")
+    assert told["place"] == f"test_worker.py:{defect.__code__.co_firstlineno + 2}"
     assert "Phantom" not in json.dumps(told)
 
 

@@ -23,6 +23,7 @@ from cxr_device.node.services import (
     BATCH,
     CONNECT_S,
     FIRST_WAIT_S,
+    IDLE_S,
     LONGEST_WAIT_S,
     PUSH_MODEL,
     RESPONSE_S,
@@ -33,8 +34,6 @@ from cxr_device.node.stow import StowClient
 
 __all__ = ["Sender", "backoff_s"]
 
-IDLE_S: Final = 1.0
-"""Seconds between looks at an empty queue; new answers wake the sender at once."""
 WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})
 """Stored, with a coercion or a mismatch (PS3.4 table B.2-1)."""
 DUPLICATE: Final = 0x0111

@@ -96,7 +96,6 @@ class Server:
                 contexts,
                 [
                     (evt.EVT_C_STORE, self._store),
-                    (evt.EVT_C_ECHO, self._echo),
                     (evt.EVT_N_ACTION, self._commit),
                     (evt.EVT_DIMSE_SENT, self._responded),
                     (evt.EVT_REJECTED, self._rejected),
@@ -141,8 +140,8 @@ class Server:
         self.close()
         self._thread.join()
         deadline = time.monotonic() + DRAIN_S
-        while self._server.active_associations and time.monotonic() < deadline:
-            time.sleep(0.05)
+        for association in self._server.active_associations:
+            association.join(deadline - time.monotonic())
         for association in self._server.active_associations:
             association.abort()
 
@@ -188,9 +187,6 @@ class Server:
     def _refused(self, caller: str, reason: str) -> int:
         self._journal.note("out_of_resources", caller=caller, reason=reason)
         return OUT_OF_RESOURCES
-
-    def _echo(self, _event: evt.Event) -> int:
-        return SUCCESS
 
     def _commit(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Take a storage commitment request; its report follows (PS3.4 annex J)."""

@@ -66,6 +66,8 @@ MESSAGE_OVERHEAD_BYTES: Final = 1 << 20
 """Bytes that a message may hold beyond the longest file: its commands and PDU headers."""
 DRAIN_S: Final = 10.0
 """Seconds in which associations may end by themselves when the node stops."""
+IDLE_S: Final = 1.0
+"""Seconds between looks of worker and sender at an empty queue; an arrival wakes them at once."""
 
 BATCH: Final = 32
 """Films answered over one association."""
