@@ -59,6 +59,8 @@ class Archive:
     """Instances by SOP Instance UID."""
     offers: Counter[str] = field(default_factory=Counter)
     reports: list[Dataset] = field(default_factory=list)
+    report_status: int = 0x0000
+    """Status of each N-EVENT-REPORT."""
     port: int = 0
     tls: SSLContext | None = None
     _server: Any = None
@@ -82,6 +84,10 @@ class Archive:
         )
         self.port = self._server.server_address[1]
 
+    def bind(self, event: evt.EventType, handler: Callable[[evt.Event], Any]) -> None:
+        """Do something more at an event of its associations."""
+        self._server.bind(event, handler)
+
     def stop(self) -> None:
         """End every association and listen no more."""
         self._server.ae.shutdown()
@@ -99,7 +105,7 @@ class Archive:
 
     def _report(self, event: evt.Event) -> tuple[int, None]:
         self.reports.append(event.event_information)
-        return 0x0000, None
+        return self.report_status, None
 
 
 def reports_of(held: Iterable[Dataset], sop_instance_uid: str) -> list[Dataset]:

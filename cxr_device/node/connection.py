@@ -10,7 +10,7 @@ import ssl
 import sys
 import threading
 import time
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -36,8 +36,6 @@ __all__ = [
     "grant_next",
     "negotiate_nothing",
 ]
-
-_CHUNK: Final = 1 << 16
 
 
 class AssociationLimits:
@@ -87,10 +85,10 @@ class MessageReader(AssociationSocket):
             deadline = self.limits.deadline(time.monotonic())
             while len(received) < nr_bytes:
                 self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-                chunk = self.socket.recv(min(_CHUNK, nr_bytes - len(received)))
+                chunk = self.socket.recv(nr_bytes - len(received))
                 if not chunk:
                     self.end()
-                    break
+                    return received
                 received += chunk
                 self.limits.count(len(chunk))
             self.socket.settimeout(PDU_S)  # for what is sent: a peer that reads nothing is left

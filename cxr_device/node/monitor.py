@@ -82,7 +82,6 @@ class Monitor:
             self._server = ThreadingHTTPServer((address.host, address.port), handler)
         except OSError as error:
             raise NodeError(f"--metrics {address}: {error.strerror}") from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="monitor")
 
     @property

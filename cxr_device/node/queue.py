@@ -432,7 +432,7 @@ class Queue:
         for folder in (self._films, self._answers):
             for entry in os.scandir(folder):
                 if Path(entry.path) not in needed:
-                    Path(entry.path).unlink(missing_ok=True)
+                    Path(entry.path).unlink()
 
 
 def _open(path: Path) -> sqlite3.Connection:

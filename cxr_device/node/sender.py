@@ -19,20 +19,21 @@ from cxr_device.node.configuration import Configuration, Peer, StudyService
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import Answer, Film, Queue, State
-from cxr_device.node.services import PUSH_MODEL, SUCCESS
+from cxr_device.node.services import (
+    BATCH,
+    CONNECT_S,
+    FIRST_WAIT_S,
+    IDLE_S,
+    LONGEST_WAIT_S,
+    PUSH_MODEL,
+    RESPONSE_S,
+    SUCCESS,
+)
 from cxr_device.node.stow import DUPLICATE as DUPLICATE_OVER_HTTP
 from cxr_device.node.stow import StowClient
 
 __all__ = ["Sender", "backoff_s"]
 
-FIRST_WAIT_S: Final = 1.0
-LONGEST_WAIT_S: Final = 300.0
-"""Seconds between attempts: doubled from the first to the longest, for as long as it takes."""
-BATCH: Final = 32
-"""Films answered over one association."""
-IDLE_S: Final = 1.0
-CONNECT_S: Final = 10.0
-RESPONSE_S: Final = 60.0
 WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})
 """Stored, with a coercion or a mismatch (PS3.4 table B.2-1)."""
 DUPLICATE: Final = 0x0111
@@ -81,7 +82,7 @@ class Sender(threading.Thread):
             self.wake.clear()
             now = time.time()
             if now < self._not_before:
-                self._stopping.wait(min(IDLE_S, self._not_before - now))
+                self._stopping.wait(self._not_before - now)
                 continue
             try:
                 films, reports = self._queue.due(now, BATCH), self._queue.commitments(now)

@@ -38,8 +38,11 @@ from cxr_device.node.queue import Queue
 from cxr_device.node.services import (
     ASSOCIATION_S,
     CANNOT_UNDERSTAND,
+    DRAIN_S,
     MAX_ASSOCIATIONS,
     MAX_PDU_BYTES,
+    MESSAGE_OVERHEAD_BYTES,
+    MIN_FREE_BYTES,
     NETWORK_S,
     NOT_IN_USE,
     OUT_OF_RESOURCES,
@@ -58,14 +61,8 @@ _STATUS: Final = {
     ExitCode.REJECTED: NOT_IN_USE,
     ExitCode.FAILED: CANNOT_UNDERSTAND,
 }
-MIN_FREE_BYTES: Final = 256 * 2**20
-"""Free space below which no film is taken: answers and the queue itself need some."""
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 """Characters of a UID; what a hostile header holds beyond them is neither kept nor told."""
-_MESSAGE_OVERHEAD: Final = 2**20
-"""Bytes that a message may hold beyond the longest file: its commands and PDU headers."""
-_DRAIN_S: Final = 10.0
-"""Seconds in which associations may end by themselves when the node stops."""
 
 
 class Server:
@@ -96,7 +93,7 @@ class Server:
         contexts = [build_context(each, sorted(TRANSFER_SYNTAXES)) for each in STORAGE_CLASSES]
         contexts += [build_context(VERIFICATION), build_context(PUSH_MODEL)]
         address = (configuration.bind.host, configuration.bind.port)
-        limit = device.release.label.max_file_mib * 2**20 + _MESSAGE_OVERHEAD
+        limit = device.release.label.max_file_mib * 2**20 + MESSAGE_OVERHEAD_BYTES
         try:
             self._server = BoundedServer(
                 entity,
@@ -105,7 +102,6 @@ class Server:
                 [
                     (evt.EVT_REQUESTED, negotiate_nothing),
                     (evt.EVT_C_STORE, self._store),
-                    (evt.EVT_C_ECHO, self._echo),
                     (evt.EVT_N_ACTION, self._commit),
                     (evt.EVT_DIMSE_SENT, self._responded),
                     (evt.EVT_REJECTED, self._rejected),
@@ -149,9 +145,9 @@ class Server:
         BaseServer.shutdown(self._server)
         self.close()
         self._thread.join()
-        deadline = time.monotonic() + _DRAIN_S
-        while self._server.active_associations and time.monotonic() < deadline:
-            time.sleep(0.05)
+        deadline = time.monotonic() + DRAIN_S
+        for association in self._server.active_associations:
+            association.join(deadline - time.monotonic())
         for association in self._server.active_associations:
             association.abort()
 
@@ -197,9 +193,6 @@ class Server:
     def _refused(self, caller: str, reason: str) -> int:
         self._journal.note("out_of_resources", caller=caller, reason=reason)
         return OUT_OF_RESOURCES
-
-    def _echo(self, _event: evt.Event) -> int:
-        return SUCCESS
 
     def _commit(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Take a storage commitment request; its report follows (PS3.4 annex J)."""

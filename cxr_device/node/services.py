@@ -27,6 +27,9 @@ PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
 PUSH_MODEL_INSTANCE: Final = UID("1.2.840.10008.1.20.1.1")
 """Storage Commitment Push Model SOP Class and its well-known instance (PS3.4 J.3)."""
 
+MIN_FREE_BYTES: Final = 256 << 20
+"""Free space below which no film is taken: answers and the queue itself need some."""
+
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 NOT_IN_USE: Final = 0xA900
@@ -34,7 +37,10 @@ NOT_IN_USE: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 STATUSES: Final = {
     SUCCESS: "kept; the header is within the intended use",
-    OUT_OF_RESOURCES: "not kept: the node stops, or the film could not be made safe",
+    OUT_OF_RESOURCES: (
+        f"not kept: the node stops, fewer than {MIN_FREE_BYTES >> 20} MiB are free, or the film "
+        "could not be made safe"
+    ),
     NOT_IN_USE: "kept; the header is outside the intended use, and the study gets a report of it",
     CANNOT_UNDERSTAND: "kept; unreadable, and reported where a study can be found",
 }
@@ -56,6 +62,22 @@ PDU_S: Final = 30.0
 """Seconds in which a PDU that has begun must be whole."""
 MESSAGE_S: Final = 300.0
 """Seconds in which a message that has begun must be whole and answered."""
+MESSAGE_OVERHEAD_BYTES: Final = 1 << 20
+"""Bytes that a message may hold beyond the longest file: its commands and PDU headers."""
+DRAIN_S: Final = 10.0
+"""Seconds in which associations may end by themselves when the node stops."""
+IDLE_S: Final = 1.0
+"""Seconds between looks of worker and sender at an empty queue; an arrival wakes them at once."""
+
+BATCH: Final = 32
+"""Films answered over one association."""
+CONNECT_S: Final = 10.0
+"""Seconds to connect to the peer."""
+RESPONSE_S: Final = 60.0
+"""Seconds to wait for a response of the peer or the study service."""
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 300.0
+"""Seconds between attempts: doubled from the first to the longest, for as long as it takes."""
 
 _COMMITMENT: Final = (
     "Storage commitment: an instance is committed when it was received whole and its header is "
@@ -73,9 +95,16 @@ _STOW: Final = (
     "commitment report goes to its requestor on the same association."
 )
 _LIMITS: Final = (
-    f"Limits: {MAX_ASSOCIATIONS} associations, P-DATA-TF of {MAX_PDU_BYTES} bytes; seconds: "
-    f"{ASSOCIATION_S:.0f} to associate, {PDU_S:.0f} for a PDU, {MESSAGE_S:.0f} for a message, "
-    f"{NETWORK_S:.0f} idle. TLS 1.2 or later where certificates are named."
+    f"Limits: {MAX_ASSOCIATIONS} associations, {MAX_CONNECTIONS} connections; P-DATA-TF of "
+    f"{MAX_PDU_BYTES} bytes, any PDU of {MAX_READ_BYTES} bytes, a message of "
+    f"{MESSAGE_OVERHEAD_BYTES} bytes more than the longest file; seconds: {ASSOCIATION_S:g} to "
+    f"associate, {PDU_S:g} for a PDU, {MESSAGE_S:g} for a message, {NETWORK_S:g} idle, "
+    f"{DRAIN_S:g} to end when the node stops. TLS 1.2 or later where certificates are named."
+)
+_SENDING: Final = (
+    f"Sending: up to {BATCH} films over one association; seconds: {CONNECT_S:g} to connect, "
+    f"{RESPONSE_S:g} for a response; what was not taken is offered again after {FIRST_WAIT_S:g}, "
+    f"doubled up to {LONGEST_WAIT_S:g}."
 )
 
 
@@ -101,4 +130,6 @@ def statement() -> list[str]:
         _STOW,
         "",
         _LIMITS,
+        "",
+        _SENDING,
     ]

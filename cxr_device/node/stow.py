@@ -13,11 +13,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from cxr_device.node.configuration import StudyService
+from cxr_device.node.services import RESPONSE_S
 
 __all__ = ["DUPLICATE", "StowClient"]
 
-TIMEOUT_S: Final = 60.0
-"""Seconds to connect, and between two pieces of a response."""
 MAX_RESPONSE_BYTES: Final = 1 << 20
 DUPLICATE: Final = "0x0111"
 """Duplicate SOP instance (PS3.7 annex C.4.4): the service holds it already."""
@@ -75,8 +74,8 @@ class StowClient:
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._service.address.host, self._service.address.port
         if self._service.is_encrypted:
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+            return http.client.HTTPSConnection(host, port, timeout=RESPONSE_S, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=RESPONSE_S)
 
 
 def _verdicts(

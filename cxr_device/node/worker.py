@@ -15,7 +15,8 @@ from cxr_device.device import Device
 from cxr_device.errors import AuditError, OutputError
 from cxr_device.node.journal import Journal
 from cxr_device.node.queue import AnswerObject, Film, Queue, State
-from cxr_device.result import Analyzed, Failed, Result
+from cxr_device.node.services import IDLE_S
+from cxr_device.result import Failed, Result
 from cxr_device.vocabulary import CheckCode, Outcome
 
 __all__ = ["FIRST_ARRIVAL", "Answers", "Worker"]
@@ -29,8 +30,6 @@ MAX_ATTEMPTS: Final = 3
 failed: one film must not stop the others."""
 RETRY_S: Final = 5.0
 """Seconds before a film is tried again whose reading met a full disk or a defect."""
-IDLE_S: Final = 1.0
-"""Seconds between looks at an empty queue; an arrival wakes the worker at once."""
 
 FIRST_ARRIVAL: Final = Verdict(
     outcome=Outcome.PASS, value="first", message="no other bytes came under this UID"
@@ -129,11 +128,9 @@ class Worker(threading.Thread):
         self._queue.answer(film.sha256, objects, now=time.time())
         self._answered()
 
-    def _given_up(self, data: bytes, verdict: Verdict) -> Result:
+    def _given_up(self, data: bytes, verdict: Verdict) -> Failed:
         """Make the result of a film whose readings end without one; nothing is decoded."""
         checked = self._device.check_header(data, duplicate_uid=verdict)
-        if isinstance(checked, Analyzed):  # not from a header alone
-            return checked
         return Failed(
             source=checked.source,
             device=checked.device,

@@ -13,10 +13,9 @@ from peers import HOST, film, store, wait
 from study_service import study_service
 
 from cxr_device import Device
-from cxr_device.errors import NodeError
 from cxr_device.node import sender
 from cxr_device.node.answers import from_outputs
-from cxr_device.node.configuration import Configuration, Peer, StudyService, Tls, way_out
+from cxr_device.node.configuration import Configuration, Tls
 from cxr_device.node.queue import State
 from cxr_device.node.service import Node
 from verification import verifies
@@ -135,27 +134,3 @@ def test_a_service_whose_certificate_does_not_hold_gets_nothing(
         with posting(device, tmp_path / "data", address, tls=known) as node:
             wait(delivered(node))
         assert len(service.held) == 2
-
-
-@verifies("SRS-310@b3b208f8", "SRS-251@3d6a7be0", level="unit")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "http://pacs.example/studies", "https://pacs.example/dicom-web",
-        "https://user:secret@pacs.example/studies", "https://pacs.example/studies?a=1",
-        "https://pacs.example:99999/studies", "https:///studies", "ftp://pacs.example/studies",
-        "https://pacs.example/a b/studies",
-    ],
-)  # fmt: skip
-def test_a_url_that_cannot_be_used_is_refused(text: str) -> None:
-    with pytest.raises(NodeError, match="--return") as refused:
-        way_out(text, option="--return")
-    assert "secret" not in str(refused.value)
-
-
-@verifies("SRS-310@b3b208f8", level="unit")
-def test_a_way_out_is_read_by_its_form() -> None:
-    service = way_out("https://pacs.example/dicom-web/studies", option="--return")
-    assert isinstance(service, StudyService)
-    assert str(service) == "https://pacs.example:443/dicom-web/studies"
-    assert isinstance(way_out("ARCHIVE@pacs.example:104", option="--return"), Peer)
