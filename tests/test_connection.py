@@ -222,6 +222,7 @@ def test_connections_have_a_largest_number_and_are_counted_out(
         for count in (1, 2, 3):
             probes.append(socket.create_connection((HOST, served.port)))
             wait(lambda n=count: len(served.server.active_associations) == n, 10)  # type: ignore[misc]
+            wait(lambda: not named("process_request_thread"), 10)  # it counts till it has ended
         with socket.create_connection((HOST, served.port)) as refused:
             assert is_shut(refused)
         (told,) = served.events("connection_refused")

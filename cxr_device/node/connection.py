@@ -34,7 +34,6 @@ __all__ = [
     "MessageReader",
     "end",
     "grant_next",
-    "negotiate_nothing",
 ]
 
 
@@ -161,7 +160,7 @@ class BoundedServer(ThreadedAssociationServer):
             address,
             entity.ae_title,
             contexts,
-            evt_handlers=handlers,
+            evt_handlers=[(evt.EVT_REQUESTED, _negotiate_nothing), *handlers],
             request_handler=_Handler,
         )
 
@@ -200,7 +199,7 @@ def end(association: Association) -> None:
         reader.end()
 
 
-def negotiate_nothing(event: evt.Event) -> None:
+def _negotiate_nothing(event: evt.Event) -> None:
     """End an association that was told so instead of asked (bound to EVT_REQUESTED)."""
     if not isinstance(event.assoc.requestor.primitive, A_ASSOCIATE):
         event.assoc.is_aborted = True

@@ -30,7 +30,6 @@ from cxr_device.node.connection import (
     BoundedServer,
     end,
     grant_next,
-    negotiate_nothing,
 )
 from cxr_device.node.failpoints import reach
 from cxr_device.node.journal import Journal
@@ -100,7 +99,6 @@ class Server:
                 address,
                 contexts,
                 [
-                    (evt.EVT_REQUESTED, negotiate_nothing),
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_N_ACTION, self._commit),
                     (evt.EVT_DIMSE_SENT, self._responded),
