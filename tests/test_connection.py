@@ -187,12 +187,14 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Served]:
+def serving(
+    folder: Path, tls: ssl.SSLContext | None = None, *, to_ask_s: float = 2
+) -> Iterator[Served]:
     """A server of Verification on a free port."""
     stream = StringIO()
     with AuditTrail(folder / "audit.jsonl", at=datetime.now(UTC)) as audit:
         entity = AE("CXRDEVICE")
-        entity.acse_timeout = 2  # how long a probe that asks for nothing is waited for
+        entity.acse_timeout = to_ask_s
         server = BoundedServer(
             entity, (HOST, 0), [build_context(VERIFICATION)], [(evt.EVT_DIMSE_SENT, grant_next)],
             tls=tls, max_message_bytes=MIB, journal=Journal(audit, stream),
@@ -207,6 +209,42 @@ def serving(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Served]
             thread.join()
             for association in server.active_associations:
                 association.abort()
+
+
+def request(port: int) -> bytearray:
+    """An association request, as pynetdicom writes it."""
+    sent: list[bytes] = []
+    entity = AE("MODALITY")
+    entity.add_requested_context(VERIFICATION)
+    handlers: list[Any] = [(evt.EVT_DATA_SENT, lambda event: sent.append(event.data))]
+    entity.associate(HOST, port, ae_title="CXRDEVICE", evt_handlers=handlers).release()
+    return bytearray(sent[0])
+
+
+@verifies("SRS-335@238c862a", "RC-256@a19d63d4")
+@pytest.mark.parametrize("opening", [b"", b"\x01", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_connection_that_closed_unasked_frees_its_place(tmp_path: Path, opening: bytes) -> None:
+    with serving(tmp_path, to_ask_s=60) as served:
+        with socket.create_connection((HOST, served.port)) as probe:
+            wait(lambda: served.server.active_associations, 5)
+            probe.sendall(opening)
+        wait(lambda: not served.server.active_associations, 5)
+        assert served.echo() == 0x0000
+
+
+@verifies("SRS-335@238c862a", "RC-256@a19d63d4")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_request_that_ends_the_reactor_ends_its_association(tmp_path: Path) -> None:
+    with serving(tmp_path, to_ask_s=60) as served:
+        wrong = request(served.port)
+        context = wrong.index(b"\x20\x00", 74)  # PS3.8 table 9-13: a presentation context
+        wrong[context + 4] = 2  # its identifier, which must be odd
+        with socket.create_connection((HOST, served.port)) as peer:
+            peer.settimeout(5)
+            peer.sendall(wrong)
+            assert is_shut(peer)
+        wait(lambda: not served.server.active_associations, 5)
+        assert served.echo() == 0x0000
 
 
 @verifies("SRS-256@70f845e6", "RC-256@a19d63d4")

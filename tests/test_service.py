@@ -183,3 +183,24 @@ def test_a_part_that_ends_by_itself_ends_the_node(
         node.serve()
     assert events(tmp_path) == ["started", "stopped"]
     Queue(tmp_path).close()
+
+
+@verifies("SRS-336@402c3a27", "RC-149@fb40471f")
+def test_a_thread_that_ends_by_an_exception_is_named_and_not_quoted(
+    device: Device, tmp_path: Path
+) -> None:
+    def fail() -> Never:
+        message = "PLANTED^NAME"
+        raise LookupError(message)
+
+    stream, before = StringIO(), threading.excepthook
+    node = Node(configuration(tmp_path), device, from_outputs(device), stream=stream)
+    with running(node):
+        broken = threading.Thread(target=fail, name="broken")
+        broken.start()
+        broken.join()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (told,) = [line for line in lines if line["event"] == "thread_ended"]
+    assert (told["thread"], told["error"]) == ("broken", "LookupError")
+    assert "PLANTED" not in stream.getvalue()
+    assert threading.excepthook is before

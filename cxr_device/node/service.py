@@ -47,6 +47,7 @@ class Node:
     ) -> None:
         self._configuration, self._device = configuration, device
         self._stop = threading.Event()
+        self._excepthook = threading.excepthook
         with ExitStack() as opened:
             self.queue = opened.enter_context(closing(Queue(configuration.data)))
             audit = opened.enter_context(_audit(configuration.data / "audit.jsonl"))
@@ -88,7 +89,7 @@ class Node:
 
     def start(self) -> None:
         """Go on with what the folder holds, then accept films."""
-        threading.excepthook = self._ended
+        self._excepthook, threading.excepthook = threading.excepthook, self._ended
         self._sender.start()
         self._worker.start()
         self._server.start()
@@ -124,7 +125,7 @@ class Node:
         self._sender.join()
         if self.monitor is not None:
             self.monitor.stop()
-        threading.excepthook = threading.__excepthook__
+        threading.excepthook = self._excepthook
         try:
             self._journal.record(AuditEvent.STOPPED)
         finally:
