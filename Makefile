@@ -6,7 +6,7 @@ BIN := .venv/bin
 FILE ?= cxr_device/examples/phantom_opacity.dcm
 
 .DEFAULT_GOAL := help
-.PHONY: help system demo test check docs submission mutation inject fuzz fuzz-intake fuzz-receive bench lock clean
+.PHONY: help system demo test check docs submission mutation inject fuzz fuzz-intake fuzz-receive bench bench-gpu lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -75,6 +75,9 @@ bench: .venv/dev ## speed and memory against named peers
 
 COMPILE := uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
   --generate-hashes --no-strip-extras --no-emit-index-url --no-header pyproject.toml
+bench-gpu: .venv/dev ## training and scoring on a GPU against its measured peaks
+	$(BIN)/python benchmarks/bench_gpu.py
+
 lock: ## write the hash-pinned locks anew (needs uv)
 	$(COMPILE) -o requirements/base.txt
 	$(COMPILE) --extra dev -c requirements/constraints.in -c requirements/base.txt -o requirements/dev.txt

@@ -34,10 +34,15 @@ class Augmentation:
     """Pixels; side of the smallest original imitated. Sharpness tells the sources apart."""
 
     def __call__(self, films: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
-        """Standardized films (n, 1, size, size) from levels (n, 1, side, side), all float32."""
+        """Standardized films (n, 1, size, size) from levels (n, 1, side, side), all float32.
+
+        They stay on their device. The generator is one of the CPU, so that what is drawn is the
+        same on every device, save the noise: a GPU draws it itself, from a seed of the generator.
+        """
 
         def draw(limit: float) -> Tensor:
-            return (torch.rand(len(films), generator=generator) * 2 - 1) * limit
+            drawn = torch.rand(len(films), generator=generator) * 2 - 1
+            return (drawn * limit).to(films.device)
 
         films = self._soften(films, generator)
         films = functional.grid_sample(
@@ -53,7 +58,7 @@ class Augmentation:
         films = films.clamp(min=1e-6) ** draw(self.gamma).exp().view(-1, 1, 1, 1)
         deviation, mean = torch.std_mean(films, dim=(2, 3), keepdim=True, correction=0)
         films = (films - mean) / deviation.clamp(min=1e-3)
-        grain = torch.randn(films.shape, generator=generator)
+        grain = torch.randn(films.shape, generator=_beside(films, generator), device=films.device)
         return films + grain * draw(self.noise).abs().view(-1, 1, 1, 1)
 
     def _soften(self, films: Tensor, generator: torch.Generator) -> Tensor:
@@ -83,3 +88,11 @@ class Augmentation:
             dim=1,
         )
         return functional.affine_grid(theta, list(shape), align_corners=False)
+
+
+def _beside(films: Tensor, generator: torch.Generator) -> torch.Generator:
+    """Return the generator itself on the CPU, else one of the films' device, seeded by it."""
+    if films.device.type == "cpu":
+        return generator
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.Generator(films.device).manual_seed(seed)

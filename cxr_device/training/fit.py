@@ -97,6 +97,8 @@ class _Fit:
     """What each film of `train` teaches, shape (n, heads)."""
     teachers: dict[str, str]
     """Digest of each teacher's weights."""
+    resident: Tensor | None
+    """Pixels of `train` in the memory of a GPU; None on the CPU, which reads them as it goes."""
 
     @classmethod
     def begin(
@@ -132,6 +134,7 @@ class _Fit:
         return cls(
             config=config, data=data, folder=folder, ranks=ranks, train=train, tune=tune,
             digests=digests, net=net, started=started, wanted=wanted, teachers=teachers,
+            resident=_resident(train, ranks.device),
         )  # fmt: skip
 
     def run(self) -> Path:
@@ -277,7 +280,7 @@ class _Fit:
         generator: torch.Generator,
     ) -> Tensor:
         config, device = self.config, self.ranks.device
-        block = torch.from_numpy(self.train.pixels[rows.numpy()].astype(np.float32))[:, None]
+        block = self._block(rows)
         pixels = config.augmentation(block, size=config.sizes[epoch], generator=generator)
         wanted, offsets = learned
         target, offset = wanted[rows], offsets[rows].to(device)
@@ -301,6 +304,12 @@ class _Fit:
             mixed = loss(target[other].to(device))
             return share * loss(target.to(device)) + (1 - share) * mixed
         return loss(target.to(device))
+
+    def _block(self, rows: Tensor) -> Tensor:
+        """Levels of films of `train`, float32, shape (n, 1, side, side), on their own device."""
+        if self.resident is None:
+            return torch.from_numpy(self.train.pixels[rows.numpy()].astype(np.float32))[:, None]
+        return self.resident[rows.to(self.resident.device)].float()[:, None]
 
     def _progress(
         self, epoch: int, step: int, steps: int, losses: list[float], begun: float
@@ -347,6 +356,15 @@ class _Fit:
             })  # fmt: skip
         self.ranks.wait()
         return folder.weights
+
+
+def _resident(films: Films, device: torch.device) -> Tensor | None:
+    """Copy all films into the memory of a GPU: no batch waits for the disk or the bus."""
+    if device.type == "cpu":
+        return None
+    pixels = films.pixels[:]
+    held = pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)
+    return torch.from_numpy(np.ascontiguousarray(held)).to(device)
 
 
 def _loss(
