@@ -188,7 +188,11 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, tls: ssl.SSLContext | None = None, *, to_ask_s: float = 2
+    folder: Path,
+    tls: ssl.SSLContext | None = None,
+    *,
+    to_ask_s: float = 2,
+    max_message_bytes: int = MIB,
 ) -> Iterator[Served]:
     """A server of Verification on a free port."""
     stream = StringIO()
@@ -197,7 +201,7 @@ def serving(
         entity.acse_timeout = to_ask_s
         server = BoundedServer(
             entity, (HOST, 0), [build_context(VERIFICATION)], [(evt.EVT_DIMSE_SENT, grant_next)],
-            tls=tls, max_message_bytes=MIB, journal=Journal(audit, stream),
+            tls=tls, max_message_bytes=max_message_bytes, journal=Journal(audit, stream),
         )  # fmt: skip
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -209,6 +213,16 @@ def serving(
             thread.join()
             for association in server.active_associations:
                 association.abort()
+
+
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4")
+def test_messages_that_are_answered_one_by_one_have_no_largest_sum(tmp_path: Path) -> None:
+    with serving(tmp_path, max_message_bytes=1000) as served:
+        entity = AE("MODALITY")
+        entity.add_requested_context(VERIFICATION)
+        association = entity.associate(HOST, served.port)
+        assert [association.send_c_echo().Status for _ in range(30)] == [0x0000] * 30
+        association.release()
 
 
 def request(port: int) -> bytearray:
