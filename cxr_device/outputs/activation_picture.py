@@ -24,7 +24,7 @@ def draw_map(activation: ActivationMap, *, columns: int, rows: int) -> Image.Ima
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     drawn = Image.new("RGBA", size)
     for side, colour in ((apart, _MORE), (-apart, _LESS)):
-        share = (side / max(float(np.abs(apart).max()), _LEAST)).clip(0.0, 1.0)
+        share = side.clip(0.0) / max(float(np.abs(apart).max()), _LEAST)
         layer = Image.new("RGBA", size, colour)
         alpha = Image.fromarray((share * 255).astype(np.uint8))
         layer.putalpha(alpha.resize(size, Image.Resampling.BILINEAR))
