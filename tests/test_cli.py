@@ -232,8 +232,10 @@ def test_another_film_with_a_uid_of_the_batch_is_told(tmp_path: Path) -> None:
     copy = put(tmp_path / "2.dcm")
     other = put(tmp_path / "3.dcm", PatientID="ANOTHER")
     apart = put(tmp_path / "4.dcm", SOPInstanceUID="1.2.3.4")
-    (tmp_path / "5.dcm").write_text("no film")
-    done = run("check", first, copy, other, apart, tmp_path / "5.dcm", tmp_path / "5.dcm")
+    unread = [tmp_path / "5.dcm", tmp_path / "6.dcm"]  # of no UID, which is no common one
+    for path in unread:
+        path.write_text(f"no film {path.name}")
+    done = run("check", first, copy, other, apart, *unread, tmp_path / "absent.dcm")
     assert done.stderr.splitlines() == [
         f"{other}: warning: same SOP Instance UID as {first}, other bytes; each has its own record"
     ]
