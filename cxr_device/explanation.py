@@ -83,7 +83,9 @@ class ClassActivation:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(graph.parent)
+            # Where the files are links, the weights lie beside what the graph's link points to.
+            "session.model_external_initializers_file_folder_path",
+            str(graph.resolve().parent),
         )
         self._session = onnxruntime.InferenceSession(
             model + _outputs(self._features), options, providers=["CPUExecutionProvider"]

@@ -11,8 +11,8 @@ __all__ = ["draw_map", "legend"]
 
 _MAP_SIDE: Final = 448
 """Pixels; longer side of the drawn map, which the browser stretches over the film."""
-_MORE, _LESS = (255, 140, 0), (0, 120, 255)
-"""RGB; cells that add more and less to the score than the mean cell."""
+_MORE, _LESS = "#ff8c00", "#0078ff"
+"""Orange and blue: cells that add more and less to the score than the mean cell."""
 _LEAST: Final = 1e-9
 """Logits; a map flatter than this is drawn empty."""
 
@@ -22,17 +22,17 @@ def draw_map(activation: ActivationMap, *, columns: int, rows: int) -> Image.Ima
     apart = activation.cells - activation.cells.mean()
     scale = min(1.0, _MAP_SIDE / max(columns, rows))
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    drawn = Image.new("RGBA", size, (0, 0, 0, 0))
+    drawn = Image.new("RGBA", size)
     for side, colour in ((apart, _MORE), (-apart, _LESS)):
-        share = (side / max(float(np.abs(apart).max()), _LEAST)).clip(0.0, 1.0)
+        share = side.clip(0.0) / max(float(np.abs(apart).max()), _LEAST)
         layer = Image.new("RGBA", size, colour)
         alpha = Image.fromarray((share * 255).astype(np.uint8))
         layer.putalpha(alpha.resize(size, Image.Resampling.BILINEAR))
         drawn.alpha_composite(layer)
     words = "research profile: not the device"
     pen = ImageDraw.Draw(drawn)
-    pen.rectangle((0, size[1] - 16, pen.textlength(words) + 10, size[1]), fill=(0, 0, 0, 255))
-    pen.text((5, size[1] - 14), words, fill=(255, 255, 255, 255))
+    pen.rectangle((0, size[1] - 16, pen.textlength(words) + 10, size[1]), fill="black")
+    pen.text((5, size[1] - 14), words, fill="white")
     return drawn
 
 

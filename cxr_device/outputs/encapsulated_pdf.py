@@ -11,7 +11,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table
 from reportlab.platypus import Image as Picture
 
 from cxr_device.outputs.composite_instance import (
@@ -29,19 +29,22 @@ from cxr_device.vocabulary import DicomOutput, Flag, Profile
 
 __all__ = ["draw_pdf", "encapsulated_pdf"]
 
-_INK: Final = HexColor(0x1B1F24)
-_DIM: Final = HexColor(0x5B6470)
-_RED: Final = HexColor(0xB0202A)
-_BLUE: Final = HexColor(0x144A8A)
-_AMBER: Final = HexColor(0x9A6700)
-_GREEN: Final = HexColor(0x1A7F37)
-_LINE: Final = HexColor(0xD5DAE0)
+_INK: Final = HexColor("#1b1f24")
+_DIM: Final = HexColor("#5b6470")
+_RED: Final = HexColor("#b0202a")
+_BLUE: Final = HexColor("#144a8a")
+_AMBER: Final = HexColor("#9a6700")
+_GREEN: Final = HexColor("#1a7f37")
+_LINE: Final = HexColor("#d5dae0")
 _OUTCOMES: Final = {"pass": _GREEN, "warn": _AMBER, "reject": _RED, "not_run": _DIM}
 _MARGIN: Final = 13 * mm
 _PADDING: Final = 6
 """Points that a page frame and a table cell keep free at each side."""
 _WIDTH: Final = A4[0] - 2 * _MARGIN - 2 * _PADDING
 _FILM: Final = 62 * mm
+_ALL: Final = ((0, 0), (-1, -1))
+"""Every cell of a table."""
+_FLUSH: Final = ("LEFTPADDING", *_ALL, 0)
 
 
 def encapsulated_pdf(
@@ -100,7 +103,7 @@ def draw_pdf(
         [
             _banner(result, statement),
             Spacer(1, 3 * mm),
-            _answer(result, statement, picture),
+            *_answer(result, statement, picture),
             Spacer(1, 2 * mm),
             _checks(result),
             Spacer(1, 2 * mm),
@@ -114,15 +117,14 @@ def _banner(result: Analyzed | Rejected | Failed, statement: Statement) -> Flowa
     device = result.device
     colour = _RED if device.profile == Profile.RESEARCH else _BLUE
     text = f"<b>{escape(statement.banner)}</b> | {escape(device.name)} {escape(device.version)}"
-    table = Table([[_text(f"{text}, {escape(device.claim)}", 10, HexColor(0xFFFFFF))]], [_WIDTH])
-    table.setStyle(TableStyle([("BACKGROUND", (0, 0), (-1, -1), colour)]))
-    return table
+    words = _text(f"{text}, {escape(device.claim)}", 10, HexColor("#ffffff"))
+    return Table([[words]], [_WIDTH], style=[("BACKGROUND", *_ALL, colour)])
 
 
 def _answer(
     result: Analyzed | Rejected | Failed, statement: Statement, picture: NDArray[np.uint8] | None
-) -> Flowable:
-    """Set the answer beside the film."""
+) -> list[Flowable]:
+    """Set the answer beside the film; what may be long stands where it can go on the next page."""
     colour = _AMBER
     if isinstance(result, Analyzed):
         colour = _RED if result.decision.flag is Flag.SUSPECTED else _GREEN
@@ -131,14 +133,12 @@ def _answer(
     words: list[Flowable] = [_text(f"<b>{statement.headline}</b>", 20, colour)]
     words += [_text(f"<b>{escape(reason)}</b>", 10, _INK) for reason in statement.reasons]
     words += [_text(escape(sentence), 10, _INK) for sentence in statement.sentences]
+    if picture is not None:
+        film = [_film(picture), _text("Display copy.", 8, _DIM)]
+        widths = [_FILM + _PADDING, _WIDTH - _FILM - _PADDING]
+        words = [Table([[film, words]], widths, style=[("VALIGN", *_ALL, "TOP"), _FLUSH])]
     words += [_text(f"Warning: {escape(told)}", 8, _DIM) for told in statement.warnings]
-    beside = [] if picture is None else [[_film(picture), _text("Display copy.", 8, _DIM)]]
-    widths = [_WIDTH] if picture is None else [_FILM + _PADDING, _WIDTH - _FILM - _PADDING]
-    table = Table([[*beside, words]], widths)
-    table.setStyle(
-        TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (0, 0), 0)])
-    )
-    return table
+    return words
 
 
 def _film(picture: NDArray[np.uint8]) -> Flowable:
@@ -164,19 +164,18 @@ def _checks(result: Analyzed | Rejected | Failed) -> Flowable:
         ]
         for check in result.checks
     ]
-    table = Table([head, *rows], [32 * mm, 14 * mm, 46 * mm, _WIDTH - 92 * mm], repeatRows=1)
-    table.setStyle(
-        TableStyle(
-            [
-                ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("TOPPADDING", (0, 0), (-1, -1), 0.5),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 0.5),
-                ("LEFTPADDING", (0, 0), (-1, -1), 0),
-            ]
-        )
+    return Table(
+        [head, *rows],
+        [32 * mm, 14 * mm, 46 * mm, _WIDTH - 92 * mm],
+        repeatRows=1,
+        style=[
+            ("LINEBELOW", *_ALL, 0.4, _LINE),
+            ("VALIGN", *_ALL, "TOP"),
+            ("TOPPADDING", *_ALL, 0.5),
+            ("BOTTOMPADDING", *_ALL, 0.5),
+            _FLUSH,
+        ],
     )
-    return table
 
 
 def _foot(result: Analyzed | Rejected | Failed, making: Making) -> list[Flowable]:

@@ -144,15 +144,15 @@ def _folder_name(result: Analyzed | Rejected | Failed | Checked) -> str:
 
 def _put(files: Sequence[_File]) -> None:
     """Write every file aside, flush it to the disk, then rename all; or leave none of them."""
-    asides = [file.path.with_name(f".{file.path.name}.{os.getpid()}.part") for file in files]
+    asides = {file.path.with_name(f".{file.path.name}.{os.getpid()}.part"): file for file in files}
     placed: list[Path] = []
     try:
-        for file, aside in zip(files, asides, strict=True):
+        for aside, file in asides.items():
             with aside.open("wb") as stream:
                 stream.write(file.data)
                 stream.flush()
                 os.fsync(stream.fileno())
-        for file, aside in zip(files, asides, strict=True):
+        for aside, file in asides.items():
             aside.replace(file.path)
             placed.append(file.path)
     except OSError:

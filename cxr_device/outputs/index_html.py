@@ -108,7 +108,7 @@ def _thumbnail(picture: NDArray[np.uint8] | None) -> str:
     image = Image.fromarray(picture)
     image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
     buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=75)
+    image.save(buffer, "JPEG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (
         f'<div class="film"><img alt="" width="{image.width}" height="{image.height}" '

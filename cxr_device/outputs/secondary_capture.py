@@ -30,21 +30,21 @@ __all__ = ["draw_page", "secondary_capture"]
 
 _WIDTH: Final = 1600
 _HEIGHT: Final = 1000
-"""Pixels of the page."""
+"""Pixels of the page; one with many warnings is taller."""
 _MARGIN: Final = 28
 _BANNER: Final = 56
 _FILM: Final = 880
 """Pixels of the square that the film is fitted into."""
 _OPACITY: Final = 0.5
 """Of the activation map's densest cell; the film stays visible under it."""
-_PAGE: Final = (16, 20, 26)
-_INK: Final = (232, 237, 243)
-_DIM: Final = (154, 164, 175)
-_RED: Final = (176, 32, 42)
-_BLUE: Final = (20, 74, 138)
-_SUSPECTED: Final = (255, 123, 114)
-_NOT_SUSPECTED: Final = (120, 200, 140)
-_LINE: Final = (58, 66, 76)
+_PAGE: Final = "#10141a"
+_INK: Final = "#e8edf3"
+_DIM: Final = "#9aa4af"
+_RED: Final = "#b0202a"
+_BLUE: Final = "#144a8a"
+_SUSPECTED: Final = "#ff7b72"
+_NOT_SUSPECTED: Final = "#78c88c"
+_LINE: Final = "#3a424c"
 
 
 def secondary_capture(  # noqa: PLR0913  # two of them are pictures
@@ -115,7 +115,22 @@ def draw_page(
     """Draw the result page, shape (rows, columns, 3): banner, film, answer, identity."""
     if activation is not None and result.device.profile != Profile.RESEARCH:
         raise ClaimError(result.device.profile)
-    page = Image.new("RGB", (_WIDTH, _HEIGHT), _PAGE)
+    page, needed = _drawn(result, statement, picture, activation, height=_HEIGHT)
+    if needed > _HEIGHT:
+        page, needed = _drawn(result, statement, picture, activation, height=needed)
+    return np.asarray(page, dtype=np.uint8)
+
+
+def _drawn(
+    result: Analyzed,
+    statement: Statement,
+    picture: NDArray[np.uint8],
+    activation: ActivationMap | None,
+    *,
+    height: int,
+) -> tuple[Image.Image, int]:
+    """Draw the page `height` pixels tall; also returns the height that its text needs."""
+    page = Image.new("RGB", (_WIDTH, height), _PAGE)
     pen = ImageDraw.Draw(page)
     device = result.device
     research = device.profile == Profile.RESEARCH
@@ -153,10 +168,10 @@ def draw_page(
         f"Configuration SHA-256 {device.config_sha256}",
         f"Film SHA-256 {result.source.sha256}",
     )
-    column.top = max(column.top + 12, _HEIGHT - 196)
+    column.top = max(column.top + 12, height - 196)
     for line in foot:
         column.write(line, 15, _DIM, 8)
-    return np.asarray(page, dtype=np.uint8)
+    return page, round(column.top) + _MARGIN
 
 
 class _Column:
@@ -166,7 +181,7 @@ class _Column:
         self._pen, self._left, self._width = pen, left, width
         self.top = top
 
-    def write(self, text: str, size: int, colour: tuple[int, int, int], gap: int) -> None:
+    def write(self, text: str, size: int, colour: str, gap: int) -> None:
         """Set one paragraph, its lines broken at the column's width, then a gap."""
         font = _font(size)
         for line in _broken(text, font, self._width):
@@ -174,7 +189,7 @@ class _Column:
             self.top += 1.25 * size
         self.top += gap
 
-    def bar(self, share: float, threshold: float, colour: tuple[int, int, int]) -> None:
+    def bar(self, share: float, threshold: float, colour: str) -> None:
         """Draw the probability as a bar, with a stroke at the threshold."""
         left, top, height = self._left, self.top, 16
         self._pen.rectangle((left, top, left + self._width, top + height), fill=_LINE)

@@ -1,0 +1,35 @@
+"""A network that training has just exported: its score can be taken apart as the shipped one's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxr_device.explanation import ClassActivation
+from cxr_device.radiograph import ModelInput
+from cxr_device.release import Release
+from verification import verifies
+
+
+@verifies("SRS-235@174ea457", level="integration")
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "densenet121"])
+def test_a_freshly_exported_network_is_taken_apart(
+    architecture: str, release: Release, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from cxr_device import runtimes  # noqa: PLC0415
+    from cxr_device.network import HEADS, Ensemble, build  # noqa: PLC0415
+    from cxr_device.training.export import export  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    net = Ensemble([build(architecture), build(architecture)])  # type: ignore[arg-type]
+    weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
+    export(net, weights=weights, graph=graph)
+    noise = np.random.default_rng(1).normal(size=(1, 1, 224, 224)).astype(np.float32)
+    logits = runtimes.on_cpu(graph)(noise)[0]
+    score = np.mean([logits[HEADS.index(head)] for head in release.score_heads])
+    explain = ClassActivation(
+        graph=graph, weights=weights, heads=HEADS, score_heads=release.score_heads
+    )
+    found = explain(ModelInput(pixels=noise))
+    assert found.cells.sum() + found.offset == pytest.approx(float(score), abs=1e-4)
