@@ -70,7 +70,7 @@ class TraceMatrix(Base):
             for e in by_need.values()
         ]
         head = (
-            "Requirement",
+            "Item",
             "User needs",
             "Code",
             "Tests and outcomes",

@@ -16,8 +16,8 @@ __all__ = ["PipelineError", "Step", "dot", "steps"]
 
 _SOURCE = "cxr_device/device.py"
 _ORDER = (
-    "intake", "guards", "decoding", "pixel_range", "preprocessing", "network", "calibration",
-    "decision", "result",
+    "intake", "guards", "decoding", "pixel_range", "preprocessing", "pixel_gate", "network",
+    "calibration", "decision", "result",
 )  # fmt: skip
 """Reading order of the architecture description, for stages that share one lap."""
 
@@ -73,16 +73,16 @@ def dot(chart: list[Step]) -> str:
 
     lines = [
         "digraph pipeline {",
-        "rankdir=LR;",
+        "rankdir=TB; ranksep=0.2; nodesep=0.5;",
         'node [shape=box, style="rounded,filled", fillcolor="#eef3f8", color="#5b7a99"];',
         'node [fontname="Helvetica", fontsize=11];',
         'edge [color="#5b7a99", fontname="Helvetica", fontsize=9];',
-        'film [label="DICOM\\nbytes", shape=note];',
+        'film [label="DICOM bytes", shape=note];',
         'refused [label="coded refusal\\nrejected or failed"];',
         'refused [fillcolor="#fbe9e7", color="#b04a3a"];',
-        'answer [label="record\\nreport", shape=note];',
+        'answer [label="record, report", shape=note];',
     ]
-    lines += [f"{text(s.name)} [label={text(s.name + chr(10) + s.item)}];" for s in chart]
+    lines += [f"{text(s.name)} [label={text(f'{s.name} ({s.item})')}];" for s in chart]
     chain = ["film", *(s.name for s in chart), "answer"]
     lines += [f"{text(a)} -> {text(b)};" for a, b in pairwise(chain)]
     gates = {"intake", "guards", "decoding", "pixel_range", "pixel_gate"}
