@@ -117,11 +117,12 @@ def main() -> None:
     if len(sys.argv) != 3 or sys.argv[1] not in campaigns:
         sys.exit("usage: campaign.py guided|received SECONDS | flipped FILES")
     name, amount = sys.argv[1], int(sys.argv[2])
+    found = campaigns[name](amount)
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     result[name] = {
         "command": f"PYTHONPATH=tests python tests/fuzz/campaign.py {name} {amount}",
         "python": platform.python_version(),
-        **campaigns[name](amount),
+        **found,
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(result[name], indent=2) + "\n")
