@@ -117,7 +117,7 @@ def test_a_freshly_exported_network_is_taken_apart(
         release, weights=weights, graph=graph, architectures=(architecture,) * 2, heads=HEADS
     )
     noise = np.random.default_rng(1).normal(size=(1, 1, 224, 224)).astype(np.float32)
-    logits = runtimes.on_cpu(graph)(noise)[0]
+    logits = runtimes.on_cpu(graph, threads=0)(noise)[0]
     score = np.mean([logits[HEADS.index(head)] for head in release.score_heads])
     found = of(fresh)(ModelInput(pixels=noise))
     assert found.cells.sum() + found.offset == pytest.approx(float(score), abs=1e-4)
