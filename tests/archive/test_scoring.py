@@ -58,7 +58,7 @@ def manifest(folder: Path, films: int) -> Path:
     [
         (3, 1, 1),  # a block has one film at least
         (40, 2, 5),  # four blocks a worker
-        (129, 1, 32),  # 32 films at most
+        (133, 1, 32),  # 32 films at most
     ],
 )
 def test_blocks_are_small_enough_that_workers_end_together(
