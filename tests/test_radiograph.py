@@ -9,7 +9,7 @@ from builders import dx, pixels, radiograph, to_bytes
 
 from cxr_device import Analyzed, Device
 from cxr_device.preprocessing import prepare
-from cxr_device.radiograph import AcceptedRadiograph, ModelInput, Radiograph
+from cxr_device.radiograph import AcceptedRadiograph, ModelInput
 from cxr_device.release import Release
 from verification import verifies
 
@@ -34,7 +34,6 @@ def test_no_form_can_be_changed_or_made_in_part(form: Any) -> None:
 def test_preprocessing_takes_an_accepted_film_and_no_other() -> None:
     assert get_type_hints(prepare) == {"radiograph": AcceptedRadiograph, "return": ModelInput}
     header: Any = radiograph()
-    assert isinstance(header, Radiograph)
     with pytest.raises(AttributeError):
         prepare(header)
 
