@@ -29,8 +29,10 @@ START: Final = "0" * 64
 """What stands for the digest before the first line."""
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
-_TAIL_BYTES: Final = 1 << 16
-"""A line is far shorter: the last one is found in the last bytes of the file."""
+_LINE_BYTES: Final = 32768
+"""No line is longer; the events of the device have some hundred bytes."""
+_TAIL_BYTES: Final = 2 * _LINE_BYTES
+"""The last bytes of a file: they hold its last whole line and a torn one behind it."""
 
 
 class AuditEvent(StrEnum):
@@ -89,7 +91,7 @@ class AuditTrail:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise AuditError(path, error.strerror or str(error)) from error
+            raise AuditError(path, str(error.strerror)) from error
         try:
             self._open(at)
         except BaseException:
@@ -131,7 +133,8 @@ class AuditTrail:
         Raises
         ------
         AuditError
-            A fact has another name, the time has no offset, or the line cannot be written.
+            A fact has another name, the time has no offset, or the line is too long or cannot be
+            written.
         """
         unknown = sorted(facts.keys() - FACTS)
         if unknown:
@@ -149,6 +152,8 @@ class AuditTrail:
             }
             digest = _digest(entry)
             line = json.dumps({**entry, "sha256": digest}).encode("ascii") + b"\n"
+            if len(line) > _LINE_BYTES:
+                raise AuditError(self._path, f"an event has more than {_LINE_BYTES} bytes")
             size = os.fstat(self._file).st_size
             try:
                 left = line
@@ -157,7 +162,7 @@ class AuditTrail:
                 os.fsync(self._file)
             except OSError as error:
                 os.ftruncate(self._file, size)
-                raise AuditError(self._path, error.strerror or str(error)) from error
+                raise AuditError(self._path, str(error.strerror)) from error
             self._sequence, self._head = self._sequence + 1, digest
 
     @property

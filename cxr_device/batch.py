@@ -53,7 +53,7 @@ class Batch(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         """Begin no more films, and wait for those that were begun."""
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
 
     def __call__(self, film: Path) -> T:
         """Give the next film's result, or raise what its judging raised.

@@ -71,6 +71,7 @@ class Decoded:
     """A frame with its grey scale; signed values are shifted to start at 0."""
 
     stored: NDArray[np.uint8] | NDArray[np.uint16]
+    bits_stored: int
     grey_scale: GreyScale
 
 
@@ -100,7 +101,11 @@ class Decoder:
             frame = _rle(film, self._time_limit_s)
         else:
             frame = self._in_worker(film)
-        return Decoded(stored=_unsigned(frame, film), grey_scale=grey_scale(film))
+        return Decoded(
+            stored=_unsigned(frame, film),
+            bits_stored=_stated(film.bits_stored),
+            grey_scale=grey_scale(film),
+        )
 
     def close(self) -> None:
         """End the worker, if there is one."""
@@ -124,7 +129,7 @@ class Decoder:
                 )
             except StreamError as error:
                 message = "the compressed stream is damaged"
-                raise DecodeError(str(error)[:80], message) from None
+                raise DecodeError(str(error), message) from None
             except WorkerDiedError as died:
                 self._worker.end()
                 self._worker = None
@@ -133,7 +138,14 @@ class Decoder:
 
 def _shape(film: Radiograph) -> tuple[int, int, int]:
     """Rows, columns and bytes of a pixel, as the guards let them through."""
-    return film.rows or 0, film.columns or 0, (film.bits_allocated or 0) // 8
+    return _stated(film.rows), _stated(film.columns), _stated(film.bits_allocated) // 8
+
+
+def _stated(number: int | None) -> int:
+    """Give a number that the guards ask of every header; a film without it is refused."""
+    if number is None:
+        raise DecodeError("absent", "the header does not say how the pixels lie")
+    return number
 
 
 def _raw(film: Radiograph) -> NDArray[Any]:
@@ -160,9 +172,9 @@ def _fragments(data: memoryview) -> list[memoryview]:
     """Cut encapsulated pixel data at its items; the first is the offset table of one frame."""
     items: list[memoryview] = []
     at = 0
-    while len(items) <= MAX_FRAGMENTS:
+    while len(items) <= 1 + MAX_FRAGMENTS:  # the table, and as many fragments
         tag, length = bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8], "little")
-        at += 8
+        begin = at + 8
         if tag == _SEQUENCE_END and items:
             table, fragments = bytes(items[0]), items[1:]
             if table not in (b"", bytes(4)):
@@ -170,10 +182,10 @@ def _fragments(data: memoryview) -> list[memoryview]:
                     f"{len(table)} bytes", "the offset table is not that of one frame"
                 )
             return fragments
-        if tag != _ITEM or at + length > len(data):
+        if tag != _ITEM or begin + length > len(data):
             raise DecodeError(f"byte {at}", "the fragments are damaged or cut")
-        items.append(data[at : at + length])
-        at += length
+        items.append(data[begin : begin + length])
+        at = begin + length
     raise DecodeError(f"more than {MAX_FRAGMENTS} fragments", "one frame needs fewer fragments")
 
 
@@ -223,10 +235,10 @@ def _unpacked(packed: bytes, count: int, deadline: float) -> bytearray:
 
 def _unsigned(frame: NDArray[Any], film: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Shift signed stored values (PS3.5 8.1.1) to start at 0; refuse bits above the stored ones."""
-    stored_bits, allocated = film.bits_stored or 0, film.bits_allocated or 0
     if film.pixel_representation != 1:
         return frame
-    signed = frame.view(f"<i{allocated // 8}")
+    stored_bits = _stated(film.bits_stored)
+    signed = frame.view(f"<i{frame.dtype.itemsize}")
     shifted = signed.astype(np.int32) + (1 << (stored_bits - 1))
     if shifted.min() < 0 or shifted.max() >= 1 << stored_bits:
         raise DecodeError("values beyond the stored bits", "a signed frame breaks its own range")
@@ -240,7 +252,7 @@ def grey_scale(film: Radiograph) -> GreyScale:
     ----------
     .. [1] PS3.3 C.11.1 (Modality LUT), C.11.2 (VOI LUT), C.7.5.1.1.2 (Pixel Padding Value).
     """
-    bits = film.bits_stored or 0
+    bits = _stated(film.bits_stored)
     offset = (1 << (bits - 1)) if film.pixel_representation == 1 else 0
     padding = None
     if film.pixel_padding_value is not None:
@@ -252,8 +264,11 @@ def grey_scale(film: Radiograph) -> GreyScale:
     header = _lut_header(film)
     every = np.arange(1 << bits, dtype=np.int32) - offset
     modality = apply_modality_lut(every, header)
-    if film.voi_lut is not None:  # a table is entered by whole values
-        modality = np.rint(modality).astype(np.int32)
+    if film.modality_lut is not None:  # a window puts out the range of the table's own bits
+        header.ModalityLUTSequence[0].LUTDescriptor = list(film.modality_lut.descriptor)
+    if film.voi_lut is not None:  # entered by whole values; beyond its ends its end entries hold
+        first, last = film.voi_lut.descriptor[1], len(film.voi_lut.data) - 1
+        modality = np.rint(modality).clip(first, first + last).astype(np.int32)
     with np.errstate(over="ignore"):  # far below a sigmoid window exp() is infinite, the grey 0
         grey = np.asarray(apply_voi_lut(modality, header), dtype=np.float64)
     low, high = _theoretical_range(film, np.asarray(modality, dtype=np.float64))
@@ -280,11 +295,11 @@ def _lut_header(film: Radiograph) -> Dataset:
     header.PhotometricInterpretation = film.photometric_interpretation
     header.BitsStored = film.bits_stored
     header.PixelRepresentation = film.pixel_representation
-    if film.rescale_slope is not None:
-        header.RescaleSlope = film.rescale_slope
-        header.RescaleIntercept = film.rescale_intercept or 0.0
     if film.modality_lut is not None:
         header.ModalityLUTSequence = [_lut_item(film.modality_lut, film)]
+    else:
+        header.RescaleSlope = 1.0 if film.rescale_slope is None else film.rescale_slope
+        header.RescaleIntercept = film.rescale_intercept or 0.0
     if film.voi_lut is not None:
         header.VOILUTSequence = [_lut_item(film.voi_lut, film)]
     elif film.window_width:
@@ -295,8 +310,13 @@ def _lut_header(film: Radiograph) -> Dataset:
 
 
 def _lut_item(table: LookupTable, film: Radiograph) -> Dataset:
+    """Put a table into an item, as one of 16 bits whatever its entries have.
+
+    pydicom has no type for 9 to 15 bits, and enters a VOI table of 8 bits by 8 bits of the value.
+    """
     item = Dataset()
     kind = "SS" if film.pixel_representation == 1 else "US"
-    item.add_new(0x00283002, kind, list(table.descriptor))
+    entries, first, _ = table.descriptor
+    item.add_new(0x00283002, kind, [entries, first, 16])
     item.add_new(0x00283006, "US", list(table.data))
     return item

@@ -132,7 +132,7 @@ class Device:
         if runtimes.choose(device) == "cuda":
             infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
         else:
-            infer = runtimes.on_cpu(release.graph)
+            infer = runtimes.on_cpu(release.graph, threads=0)
         return cls(release, infer=infer, profile=Profile(profile))
 
     @classmethod
@@ -309,7 +309,6 @@ class Device:
         self, film: Radiograph, verdicts: dict[CheckCode, Verdict], watch: _Stopwatch
     ) -> AcceptedRadiograph | None:
         """Decode a film whose header was let through, and judge its pixels."""
-        bits = film.bits_stored or 0
         try:
             decoded = self._decoder.decode(film)
         except decoding.DecodeError as error:
@@ -322,7 +321,7 @@ class Device:
         watch.lap("decoding")
         pixels = judge_pixels(
             decoded.stored,
-            bits_stored=bits,
+            bits_stored=decoded.bits_stored,
             label=self.release.label,
             table=decoded.grey_scale.table,
             padding=decoded.grey_scale.padding,
@@ -333,7 +332,7 @@ class Device:
             return None
         return AcceptedRadiograph(
             stored=decoded.stored,
-            maximum=(1 << bits) - 1,
+            maximum=(1 << decoded.bits_stored) - 1,
             inverted=film.photometric_interpretation == "MONOCHROME1",
             table=decoded.grey_scale.table,
             table_maximum=2 * decoding.LEVELS,

@@ -33,7 +33,7 @@ def choose(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def on_cpu(graph: Path, *, threads: int = 0) -> Infer:
+def on_cpu(graph: Path, *, threads: int) -> Infer:
     """Load the exported graph (its weights lie beside it) into ONNX Runtime.
 
     `threads` is how many cores one film may use; 0 leaves it to ONNX Runtime.
@@ -41,7 +41,6 @@ def on_cpu(graph: Path, *, threads: int = 0) -> Infer:
     import onnxruntime  # noqa: PLC0415  # 0.2 s that `--help` need not pay
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
@@ -53,7 +52,7 @@ def on_cpu(graph: Path, *, threads: int = 0) -> Infer:
     return infer
 
 
-def on_openvino(graph: Path, *, threads: int = 0) -> Infer:
+def on_openvino(graph: Path, *, threads: int) -> Infer:
     """Load the exported graph into OpenVINO, in float32: an archive's option, never `read`'s.
 
     `threads` as in `on_cpu`. Safe to share between threads: each call has a request of its own.
@@ -61,9 +60,7 @@ def on_openvino(graph: Path, *, threads: int = 0) -> Infer:
     import openvino  # noqa: PLC0415  # only where it is asked for
 
     network = openvino.Core().compile_model(
-        graph,
-        "CPU",
-        {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1},
+        graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     )
 
     def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,12 +8,13 @@ import threading
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import dx, to_bytes
 
 from cxr_device import Device
-from cxr_device.audit import START, AuditEvent, AuditTrail, facts_of, verify
+from cxr_device.audit import FACTS, START, AuditEvent, AuditTrail, facts_of, verify
 from cxr_device.errors import AuditError
 from verification import verifies
 
@@ -80,6 +81,36 @@ def test_every_change_is_found(trail: Path, fault: object, named: str) -> None:
         verify(trail)
 
 
+def _forged(line: bytes, **changes: Any) -> bytes:
+    """A line that was changed by somebody who also made its digest anew."""
+    entry = {**json.loads(line), **changes}
+    del entry["sha256"]
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+    return json.dumps({**entry, "sha256": sha256(text.encode()).hexdigest()}).encode() + b"\n"
+
+
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sequence": 5}, "line 5 does not follow"),
+        ({"previous": "1" * 64}, "line 5 does not follow"),
+        ({"schema": "cxr-device/audit/0"}, "line 5 was changed"),
+        ({"sequence": "4"}, "line 5 was changed"),
+        ({"previous": None}, "line 5 was changed"),
+    ],
+)
+def test_a_line_with_a_digest_made_anew_must_still_follow_the_line_before(
+    trail: Path, changes: dict[str, Any], said: str
+) -> None:
+    *whole, last = _lines(trail)
+    trail.write_bytes(b"".join([*whole, _forged(last)]))
+    assert verify(trail).lines == 5
+    trail.write_bytes(b"".join([*whole, _forged(last, **changes)]))
+    with pytest.raises(AuditError, match=said):
+        verify(trail)
+
+
 @verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
 def test_every_changed_byte_is_found(trail: Path) -> None:
     data = trail.read_bytes()
@@ -111,6 +142,49 @@ def test_a_torn_line_is_taken_off_and_told(trail: Path, left: int) -> None:
     assert verify(trail).lines == 6
     assert [entry["event"] for entry in told[4:]] == ["torn_line", "started"]
     assert told[4]["facts"] == {"bytes": len(torn), "line_sha256": sha256(torn).hexdigest()}
+
+
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
+def test_a_trail_of_one_line_and_one_that_was_torn_at_its_first_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    AuditTrail(path, at=AT).close()
+    assert path.read_bytes() == b""
+    assert path.stat().st_mode & 0o777 == 0o600  # nobody else reads it
+    path.write_bytes(b'{"schema"')
+    with AuditTrail(path, at=AT) as opened:
+        assert opened.head == verify(path).head
+    assert [json.loads(line)["facts"]["bytes"] for line in _lines(path)] == [9]
+    with AuditTrail(path, at=AT) as opened:
+        opened.append(AuditEvent.STARTED, at=AT)
+    assert verify(path).lines == 2
+
+
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
+def test_the_longest_event_leaves_a_trail_that_goes_on_and_a_longer_one_is_refused(
+    trail: Path,
+) -> None:
+    with AuditTrail(trail, at=AT) as opened:
+        opened.append(AuditEvent.SEND_FAILED, at=AT, reason="")
+        room = 32768 - len(_lines(trail)[-1])
+        opened.append(AuditEvent.SEND_FAILED, at=AT, reason="x" * room)
+        assert len(_lines(trail)[-1]) == 32768
+        before = trail.read_bytes()
+        with pytest.raises(AuditError, match="more than 32768 bytes"):
+            opened.append(AuditEvent.SEND_FAILED, at=AT, reason="x" * (room + 1))
+        assert trail.read_bytes() == before
+    trail.write_bytes(before + before[-32768:-1])  # the next one was torn before its end
+    AuditTrail(trail, at=AT).close()
+    assert verify(trail).lines == 8
+    trail.write_bytes(b"x" * 70_000 + b"\n" + b"y" * 70_000)
+    with pytest.raises(AuditError, match="longer than any event"):
+        AuditTrail(trail, at=AT)
+
+
+@verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
+def test_a_trail_in_a_folder_that_is_absent_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "audit.jsonl"
+    with pytest.raises(AuditError, match=f"{path}: No such file or directory"):
+        AuditTrail(path, at=AT)
 
 
 @verifies("SRS-248@fba2de1f", "RC-244@89d87afd", level="unit")
@@ -172,6 +246,19 @@ def test_a_time_without_an_offset_is_refused(trail: Path) -> None:
 
 
 @verifies("SRS-249@be0e6c70", "RC-149@fb40471f", level="unit")
+def test_the_closed_list_of_facts_holds_nothing_of_a_patient(trail: Path) -> None:
+    digests = "film_sha256 weights_sha256 config_sha256 line_sha256"
+    uids = "sop_instance_uid study_instance_uid transfer_syntax_uid"
+    codes = "status flag operating_point codes dicom_status reason"
+    others = "caller called device version profile probability total_ms attempt outputs bytes"
+    names = f"{digests} {uids} {codes} {others}".split()
+    assert set(names) == FACTS
+    with AuditTrail(trail, at=AT) as opened:
+        opened.append(AuditEvent.READ, at=AT, **dict.fromkeys(names, 1))
+    assert json.loads(_lines(trail)[-1])["facts"] == dict.fromkeys(names, 1)
+
+
+@verifies("SRS-249@be0e6c70", "RC-149@fb40471f", level="unit")
 def test_a_fact_with_another_name_is_refused(trail: Path) -> None:
     before = trail.read_bytes()
     with AuditTrail(trail, at=AT) as opened, pytest.raises(AuditError, match="patient_name"):
@@ -204,6 +291,13 @@ def test_no_patient_stands_in_the_trail(device: Device, tmp_path: Path) -> None:
     assert [entry["status"] for entry in entries] == ["analyzed"] + ["rejected"] * 3 + ["failed"]
     assert [entry["film_sha256"] for entry in entries] == [sha256(f).hexdigest() for f in films]
     assert "probability" in entries[0]
+    uids = {name: value for name, value in entries[0].items() if name.endswith("_uid")}
+    assert uids == {
+        "sop_instance_uid": dx().SOPInstanceUID,
+        "study_instance_uid": dx().StudyInstanceUID,
+        "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+    }
+    assert entries[3]["sop_instance_uid"] is None  # what stands there is no UID
     assert "VIEW" in entries[1]["codes"]
     assert "probability" not in entries[1]
     for word in ("planted", "19610203"):

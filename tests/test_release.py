@@ -3,9 +3,11 @@
 import tomllib
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cxr_device import release as module
 from cxr_device.errors import IntegrityError
 from cxr_device.release import PACKAGE, Release
 from cxr_device.vocabulary import Claim
@@ -110,3 +112,96 @@ def test_a_locked_but_unsound_configuration_stops_the_device(
     lock(package, text.replace(find, replace))
     with pytest.raises(IntegrityError, match="a whole file"):
         Release.load(package)
+
+
+@verifies("SRS-321@307293d6", "RC-320@0319c052", level="integration")
+def test_a_release_of_other_preprocessing_than_the_installed_one_does_not_run(
+    package: Path,
+) -> None:
+    other = Release.load(package)  # whole in itself
+    with pytest.raises(IntegrityError, match="the installed preprocessing"):
+        other.hold_code()
+    Release.load().hold_code()
+
+
+HOLDER = "release manager of the test"
+
+
+def private(number: int) -> Any:
+    """Make one private key of several."""
+    name = "cryptography.hazmat.primitives.asymmetric.ed25519"
+    crypto = pytest.importorskip(name, reason="cryptography is not installed")
+    return crypto.Ed25519PrivateKey.from_private_bytes(bytes([number] * 32))
+
+
+def public(key: Any) -> str:
+    """Public key in hexadecimal digits."""
+    digits: str = key.public_key().public_bytes_raw().hex()
+    return digits
+
+
+TRUSTED, STRANGE = 1, 2
+"""Numbers of private keys."""
+
+
+@pytest.fixture
+def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation that trusts one key."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    keys = f'[[keys]]\nholder = "{HOLDER}"\npublic_key = "{public(private(TRUSTED))}"\n'
+    (folder / "release_keys.toml").write_text(keys, "utf-8")
+    monkeypatch.setattr(module, "PACKAGE", folder)
+    return folder
+
+
+def sign(package: Path, key: Any) -> None:
+    """State a key in a release file, and sign the file with it."""
+    text = (package / "release.toml").read_text("utf-8")
+    lock(package, f'{text}\n[signature]\npublic_key = "{public(key)}"\n')
+    (package / "release.sig").write_bytes(key.sign((package / "release.toml").read_bytes()))
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="integration")
+@pytest.mark.usefixtures("trusting")
+def test_a_release_that_a_trusted_key_signed_names_its_signer(package: Path) -> None:
+    sign(package, private(TRUSTED))
+    signer = Release.load(package).signer
+    assert signer is not None
+    assert signer.holder == HOLDER
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="integration")
+@pytest.mark.usefixtures("trusting")
+def test_a_signature_that_is_not_the_trusted_key_s_stops_the_device(package: Path) -> None:
+    other = private(STRANGE)
+    sign(package, private(TRUSTED))
+    (package / "release.sig").write_bytes(other.sign((package / "release.toml").read_bytes()))
+    with pytest.raises(IntegrityError, match=f"not that of release.toml.*{HOLDER}"):
+        Release.load(package)
+    (package / "release.sig").unlink()
+    with pytest.raises(IntegrityError, match=r"release\.sig"):
+        Release.load(package)
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="integration")
+@pytest.mark.usefixtures("trusting")
+def test_a_release_of_an_unknown_key_stops_the_device(package: Path) -> None:
+    other = private(STRANGE)
+    sign(package, other)
+    with pytest.raises(IntegrityError, match=f"of key {public(other)[:16]}"):
+        Release.load(package)
+
+
+@verifies("SRS-322@025ff24b", "RC-321@f26a91e6", level="integration")
+def test_an_unsigned_release_is_not_the_installed_one_of_an_installation_with_keys(
+    trusting: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Release.load(package).signer is None  # another folder: research alone reads with it
+    keys = (trusting / "release_keys.toml").read_text("utf-8")
+    (package / "release_keys.toml").write_text(keys, "utf-8")
+    monkeypatch.setattr(module, "PACKAGE", package)
+    with pytest.raises(IntegrityError, match="unsigned"):
+        Release.load(package)
+    (package / "release_keys.toml").write_text("keys = []\n", "utf-8")
+    assert Release.load(package).signer is None  # a development installation trusts no key

@@ -1,5 +1,10 @@
 """Runtimes: which one is chosen, and that the CPU's gives every head of every film."""
 
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,13 +20,24 @@ def test_a_named_runtime_is_the_one_that_runs(device: str) -> None:
 
 
 @verifies("SRS-141@140d2709", "RC-141@66b99488", level="integration")
-@pytest.mark.parametrize("missing", ["torch", "driver"])
-def test_auto_is_the_cpu_where_torch_or_the_driver_is_missing(
-    missing: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("installed", "driver", "found", "chosen"),
+    [
+        (False, True, True, "cpu"),
+        (True, False, True, "cpu"),
+        (True, True, False, "cpu"),
+        (True, True, True, "cuda"),
+    ],
+)
+def test_auto_is_cuda_where_torch_a_driver_and_a_gpu_are_there_and_else_the_cpu(
+    *, installed: bool, driver: bool, found: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtimes, "find_spec", lambda _name: None if missing == "torch" else 1)
-    monkeypatch.setattr(runtimes.Path, "exists", lambda _path: missing == "torch")
-    assert runtimes.choose("auto") == "cpu"
+    # The machine's parts are stood in for: no machine has all four states.
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: found))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch if installed else None)
+    monkeypatch.setattr(runtimes.Path, "exists", lambda _path: driver)
+    assert runtimes.choose("auto") == chosen
 
 
 @verifies(
@@ -32,7 +48,7 @@ def test_auto_is_the_cpu_where_torch_or_the_driver_is_missing(
     level="integration",
 )
 def test_each_film_of_a_batch_has_the_logits_that_it_has_alone(release: Release) -> None:
-    infer = runtimes.on_cpu(release.graph)
+    infer = runtimes.on_cpu(release.graph, threads=0)
     rng = np.random.default_rng(5)
     films = rng.normal(size=(2, 1, 224, 224)).astype(np.float32)
     together = infer(films)
@@ -42,3 +58,50 @@ def test_each_film_of_a_batch_has_the_logits_that_it_has_alone(release: Release)
     assert np.abs(together - alone).max() <= runtimes.LOGIT_TOLERANCE
     assert runtimes.LOGIT_TOLERANCE == 1e-4
     assert np.array_equal(infer(films), together)
+
+
+def tasks() -> int:
+    """Threads of this process."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+@verifies("SRS-180@07397333", level="integration")
+def test_a_network_of_one_thread_starts_no_other(release: Release) -> None:
+    held = runtimes.on_cpu(release.graph, threads=1)  # a process's first starts one thread more
+    before = tasks()
+    one = runtimes.on_cpu(release.graph, threads=1)
+    assert tasks() == before
+    three = runtimes.on_cpu(release.graph, threads=3)
+    assert tasks() == before + 2
+    del held
+    noise = np.random.default_rng(3).normal(size=(1, 1, 224, 224)).astype(np.float32)
+    assert np.abs(one(noise) - three(noise)).max() <= runtimes.LOGIT_TOLERANCE
+
+
+@verifies(
+    "SRS-141@140d2709",
+    "RC-141@66b99488",
+    "SRS-303@a5d09773",
+    "RC-303@947ed785",
+    level="integration",
+)
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_each_runtime_gives_the_logits_of_the_first(
+    name: str, release: Release, tmp_path: Path
+) -> None:
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    noise = np.random.default_rng(4).normal(size=(2, 1, 224, 224)).astype(np.float32)
+    if name == "torch":
+        other = runtimes.on_torch(release.weights, release.architectures, "cpu")
+    else:
+        for path in (release.graph, release.weights):  # OpenVINO follows no link out of a folder
+            shutil.copy(path, tmp_path)
+        other = runtimes.on_openvino(tmp_path / release.graph.name, threads=1)
+    found = other(noise)
+    assert found.dtype == np.float32
+    assert found.shape == (2, len(release.heads))
+    first = runtimes.on_cpu(release.graph, threads=1)(noise)
+    assert np.abs(found - first).max() <= runtimes.LOGIT_TOLERANCE
+    kept = found.copy()
+    other(-noise)
+    assert np.array_equal(found, kept)  # a later film leaves the logits of an earlier one

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cxr_device import Device, IntegrityError, selftest
-from cxr_device.release import Release
+from cxr_device.release import PACKAGE, Release
 from verification import verifies
 
 Build = Callable[..., list[str]]
@@ -46,7 +47,12 @@ def test_a_score_at_its_tolerance_passes_and_beyond_it_stops(lines: Build, devic
 
 @verifies("SRS-130@d5f726ba", "RC-130@e432754c", level="integration")
 def test_a_known_film_that_is_not_analysed_stops(lines: Build) -> None:
-    from cxr_device.release import PACKAGE  # noqa: PLC0415
-
     with pytest.raises(IntegrityError, match="known film"):
         lines(film=PACKAGE / "release.toml")
+
+
+@verifies("SRS-130@d5f726ba", "RC-130@e432754c", "SRS-321@307293d6", level="integration")
+def test_a_release_in_another_folder_is_tested_as_research(tmp_path: Path) -> None:
+    for name in ("release.toml", "release.sha256", "preprocessing.py", "weights", "examples"):
+        (tmp_path / name).symlink_to(PACKAGE / name)
+    assert list(selftest.run(folder=tmp_path))[-1] == "self-test passed"

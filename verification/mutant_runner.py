@@ -110,23 +110,6 @@ def _word(code: int | None) -> str:
     return "the imported file is not the mutated one" if code == _WRONG_FILE else f"pytest {code}"
 
 
-def _packages(root: Path, shadow: Path, module: str) -> None:
-    """Copy the package of the module; its large files are linked, not copied."""
-    name = module.split("/", 1)[0]
-    for path in sorted((root / name).rglob("*")):
-        target = shadow / path.relative_to(root)
-        if "__pycache__" in path.parts:
-            continue
-        if path.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        elif path.suffix == ".py" or path.stat().st_size < 1 << 16:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(path)
-
-
 def main(order: Path) -> None:
     """Try every source of a job and write the outcomes beside it."""
     job = json.loads(order.read_text("utf-8"))
@@ -138,7 +121,9 @@ def main(order: Path) -> None:
     allowed = 600.0
     with tempfile.TemporaryDirectory() as scratch:
         shadow = Path(scratch)
-        _packages(Path(job["root"]), shadow, job["module"])
+        name = job["module"].split("/", 1)[0]
+        package = Path(job["root"]) / name  # whole: a runtime follows no link out of its folder
+        shutil.copytree(package, shadow / name, ignore=shutil.ignore_patterns("__pycache__"))
         sys.dont_write_bytecode, sys.pycache_prefix = False, str(shadow / "bytecode")
         stale = Path(importlib.util.cache_from_source(str(shadow / job["module"])))
         for source in job["sources"]:

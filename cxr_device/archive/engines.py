@@ -75,7 +75,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait_for_end([parent.sentinel])
-        os._exit(1)
+        os._exit(os.EX_UNAVAILABLE)
 
 
 def _score(films: Sequence[Path]) -> str:
@@ -117,7 +117,7 @@ def local(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[t
             "a worker process was killed or could not start", "free memory or lower --workers"
         ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 class _Actor:

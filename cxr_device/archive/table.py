@@ -72,5 +72,5 @@ def plan_digest(out: Path) -> str | None:
 
 def count(out: Path) -> Counter[tuple[str, int]]:
     """Films of a table by status and exit code."""
-    told = pq.read_table(out, columns=["status", "exit_code"]).to_pydict()
-    return Counter(zip(told["status"], told["exit_code"], strict=True))
+    told = pq.read_table(out, columns=["status", "exit_code"]).to_pylist()
+    return Counter((row["status"], row["exit_code"]) for row in told)

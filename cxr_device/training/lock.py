@@ -130,7 +130,9 @@ def lock(
     try:
         made = aside / "network.safetensors", aside / "network.onnx"
         export(Ensemble(members), weights=made[0], graph=made[1])
-        tuned = _decide(records, runtimes.on_cpu(made[1]), data=data, cache=cache, package=package)
+        tuned = _decide(
+            records, runtimes.on_cpu(made[1], threads=0), data=data, cache=cache, package=package
+        )
         for path in made:
             path.replace(package / "weights" / path.name)
     finally:
@@ -215,7 +217,7 @@ def lock_gate(
     films = read_manifests([data / name for name in record["config"]["manifests"]])
     films = films[films["split"] == "tune"].reset_index(drop=True)
     pixels = squares(films, size=INPUT_SIZE, cache=cache)[within_label(films, package)]
-    upright = _upright(runtimes.on_cpu(graph), pixels)
+    upright = _upright(runtimes.on_cpu(graph, threads=0), pixels)
     threshold = gate_threshold(upright)
     path = package / "release.toml"
     table = tomlkit.parse(path.read_text(encoding="utf-8"))
@@ -335,7 +337,7 @@ def _known_score(package: Path) -> float:
     from cxr_device.result import Analyzed  # noqa: PLC0415
 
     release = Release.load(package)
-    device = Device(release, infer=runtimes.on_cpu(release.graph))
+    device = Device(release, infer=runtimes.on_cpu(release.graph, threads=0))
     result = device.read(release.self_test.film)
     if not isinstance(result, Analyzed):
         message = f"{release.self_test.film}: {result}"

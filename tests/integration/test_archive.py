@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,8 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 import pyarrow.parquet as pq
 
 from cxr_device import archive
-from cxr_device.archive import scoring
-from cxr_device.archive.films import list_films
-from cxr_device.archive.ledger import Ledger, Plan, parts_of
-from cxr_device.archive.row import row
-from cxr_device.archive.table import write_table
-from cxr_device.errors import ArchiveError, IntegrityError
+from cxr_device.archive.ledger import parts_of
+from cxr_device.errors import ArchiveError
 from verification import verifies
 
 NAMES = {"PatientName": "Zanzibar^Quokka", "PatientID": "ID-987123", "AccessionNumber": "ACC-4711"}
@@ -129,32 +124,6 @@ def test_a_manifest_gives_rows_in_its_order(tmp_path: Path, folder: Path) -> Non
     assert told.exit_code == 4
 
 
-@verifies("SRS-300@f5f6d75e", level="integration")
-def test_a_folder_that_cannot_be_listed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "film.dcm").touch()
-    real = os.scandir
-
-    def scandir(path: str) -> Any:
-        if str(path).endswith("closed"):  # root may list every folder
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    assert list_films(tmp_path) == [tmp_path / "closed", tmp_path / "film.dcm"]
-
-
-@verifies("SRS-300@f5f6d75e", level="integration")
-def test_the_runs_own_files_are_no_films(tmp_path: Path) -> None:
-    out = tmp_path / "scores.parquet"
-    parts_of(out).mkdir()
-    for path in (out, parts_of(out) / "plan.json", tmp_path / "film.dcm"):
-        path.touch()
-    assert list_films(tmp_path, leave_out=(out, parts_of(out))) == [tmp_path / "film.dcm"]
-
-
 @verifies("SRS-304@97ef52ca", level="integration")
 @pytest.mark.parametrize(
     ("content", "words"),
@@ -186,104 +155,6 @@ def test_an_absent_source_and_an_empty_folder_are_refused(tmp_path: Path) -> Non
         archive.score(tmp_path, out=tmp_path / "scores.parquet", workers=1)
 
 
-def plan(films: int = 5, block: int = 2) -> Plan:
-    device = Device.load_guards().identity
-    paths = [Path(f"{number}.dcm") for number in range(films)]
-    return Plan(source="/films", device=device, runtime="onnxruntime", films=paths, block=block)
-
-
-def rows(made: Plan, number: int) -> str:
-    """Rows of a block as an engine gives them: the files are absent."""
-    reader = Device.load_guards()
-    told = [json.dumps(row(reader.read(film))) + "\n" for film in made.films_of(number)]
-    return "".join(told)
-
-
-@verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="integration")
-def test_finished_blocks_are_found_again_and_damaged_ones_are_not(tmp_path: Path) -> None:
-    made = plan()
-    ledger = Ledger(tmp_path / "parts", made)
-    ledger.begin()
-    for number in (0, 2):
-        ledger.keep(number, rows(made, number))
-    again = Ledger.resume(
-        tmp_path / "parts", device=made.device, runtime="onnxruntime", source="/films"
-    )
-    assert (again.left, again.films_done) == ([1], 3)
-    assert again.plan == replace(made, films=list(made.films))
-    (part,) = (tmp_path / "parts").glob("000002-*")
-    part.write_text(part.read_text().replace("failed", "analyzed"))
-    again = Ledger.resume(
-        tmp_path / "parts", device=made.device, runtime="onnxruntime", source="/films"
-    )
-    assert again.left == [1, 2]
-    assert not part.exists()
-
-
-@verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="integration")
-@pytest.mark.parametrize("what", ["device", "runtime", "source"])
-def test_a_run_goes_on_only_as_it_was_begun(what: str, tmp_path: Path) -> None:
-    made = plan()
-    Ledger(tmp_path, made).begin()
-    now: dict[str, Any] = {"device": made.device, "runtime": made.runtime, "source": made.source}
-    now[what] = replace(made.device, weights_sha256="0" * 64) if what == "device" else "other"
-    with pytest.raises(ArchiveError, match=f"begun with {what}"):
-        Ledger.resume(tmp_path, **now)
-    with pytest.raises(ArchiveError, match="--resume"):
-        Ledger(tmp_path, made).begin()
-    (tmp_path / "plan.json").write_text("{}")
-    with pytest.raises(ArchiveError, match="plan is damaged"):
-        Ledger.resume(tmp_path, device=made.device, runtime=made.runtime, source=made.source)
-
-
-@verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="integration")
-def test_blocks_without_their_plan_are_never_taken(tmp_path: Path) -> None:
-    made = plan()
-    stray = Ledger(tmp_path, made)
-    stray.begin()
-    stray.keep(0, rows(made, 0))
-    (tmp_path / "plan.json").unlink()  # as a removal leaves it that was cut
-    Ledger(tmp_path, made).begin()
-    again = Ledger.resume(tmp_path, device=made.device, runtime=made.runtime, source=made.source)
-    assert again.left == [0, 1, 2]
-
-
-@verifies("SRS-302@8f2d2113", "RC-302@f2ea7ca6", "RC-300@a029fb1b", level="integration")
-def test_rows_of_another_device_or_other_films_are_not_kept() -> None:
-    made = plan()
-    told = rows(made, 0)
-    scoring._hold(told, made.films_of(0), made.device)  # noqa: SLF001
-    with pytest.raises(RuntimeError, match="not those of the block"):
-        scoring._hold(told, made.films_of(1), made.device)  # noqa: SLF001
-    with pytest.raises(RuntimeError, match="not those of the block"):
-        scoring._hold(told.splitlines()[0], made.films_of(0), made.device)  # noqa: SLF001
-    for name in ("weights_sha256", "config_sha256", "preprocessing_sha256", "version"):
-        other = replace(made.device, **{name: "another"})
-        with pytest.raises(IntegrityError, match=name):
-            scoring._hold(told, made.films_of(0), other)  # noqa: SLF001
-
-
-@verifies("SRS-300@f5f6d75e", level="integration")
-def test_a_film_on_which_the_device_fails_ends_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from cxr_device.archive.engines import Scorer  # noqa: PLC0415
-
-    films = [tmp_path / f"{number}.dcm" for number in range(3)]
-    real = Device.read
-
-    def read(self: Device, film: Path) -> Any:
-        if film == films[1]:
-            raise MemoryError("Zanzibar")
-        return real(self, film)
-
-    monkeypatch.setattr(Device, "read", read)
-    told = [json.loads(line) for line in Scorer("onnxruntime")(films).splitlines()]
-    assert [each["exit_code"] for each in told] == [4, 70, 4]
-    assert [each["path"] for each in told] == [str(film) for film in films]
-    assert "Zanzibar" not in json.dumps(told)
-
-
 @verifies("SRS-303@a5d09773", "RC-303@947ed785", level="integration")
 def test_openvino_equals_eager_torch_and_onnx_runtime_on_real_films(
     shared_data: Path, device: Device
@@ -307,14 +178,3 @@ def test_openvino_equals_eager_torch_and_onnx_runtime_on_real_films(
     for other in (eager, runtimes.on_cpu(release.graph, threads=1)(films), alone):
         assert other.shape == together.shape == (3, len(release.heads))
         assert np.abs(together - other).max() <= runtimes.LOGIT_TOLERANCE
-
-
-@verifies("SRS-303@a5d09773", "RC-303@947ed785", level="integration")
-def test_the_table_names_its_device_and_runtime(tmp_path: Path) -> None:
-    made = replace(plan(films=2), runtime="openvino")
-    told = [json.loads(line) for line in rows(made, 0).splitlines()]
-    write_table(told, made, out=tmp_path / "scores.parquet")
-    metadata = pq.read_metadata(tmp_path / "scores.parquet").metadata
-    assert metadata[b"cxr-device.runtime"] == b"openvino"
-    named = json.loads(metadata[b"cxr-device.device"])
-    assert named["weights_sha256"] == made.device.weights_sha256
