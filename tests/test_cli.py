@@ -85,7 +85,7 @@ def test_an_answer_is_told_with_its_numbers(
     threshold: float, words: str, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = replace(release, operating_point=OperatingPoint(identifier="OP-T", threshold=threshold))
-    loaded = Device(moved, infer=on_cpu(release.graph))
+    loaded = Device(moved, infer=on_cpu(release.graph, threads=0))
     monkeypatch.setattr(cli, "load_device", lambda **_: loaded)
     finding = json.loads(run("read", PHANTOM, "--json").stdout)["finding"]
     told = run("read", PHANTOM)

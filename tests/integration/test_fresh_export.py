@@ -26,7 +26,7 @@ def test_a_freshly_exported_network_is_taken_apart(
     weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
     export(net, weights=weights, graph=graph)
     noise = np.random.default_rng(1).normal(size=(1, 1, 224, 224)).astype(np.float32)
-    logits = runtimes.on_cpu(graph)(noise)[0]
+    logits = runtimes.on_cpu(graph, threads=0)(noise)[0]
     score = np.mean([logits[HEADS.index(head)] for head in release.score_heads])
     explain = ClassActivation(
         graph=graph, weights=weights, heads=HEADS, score_heads=release.score_heads
