@@ -20,12 +20,11 @@ from pydicom.uid import RLELossless
 from cxr_device.checks import Verdict
 from cxr_device.decoder_worker import REGION, StreamError, Worker, WorkerDiedError
 from cxr_device.radiograph import LookupTable, Radiograph
-from cxr_device.vocabulary import Outcome
+from cxr_device.vocabulary import UNCOMPRESSED, Outcome
 
 __all__ = ["DecodeError", "Decoded", "Decoder", "GreyScale", "grey_scale"]
 
 RLE: Final = str(RLELossless)
-UNCOMPRESSED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
 TIME_LIMIT_S: Final = 8.0
 """Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
 _END_OF_IMAGE: Final = b"\xff\xd9"

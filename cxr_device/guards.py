@@ -14,7 +14,7 @@ from cxr_device.checks import Verdict
 from cxr_device.label import Label
 from cxr_device.radiograph import Code, LookupTable, Radiograph
 from cxr_device.views import Vote, votes
-from cxr_device.vocabulary import CheckCode, Outcome
+from cxr_device.vocabulary import UNCOMPRESSED, CheckCode, Outcome
 
 __all__ = ["HEADER_GUARDS", "judge_header", "resolve_view"]
 
@@ -303,6 +303,9 @@ def length(film: Radiograph, _: Label) -> Verdict:
     if film.pixel_data is None:
         return _rejected("absent", "there is no pixel data")
     found = len(film.pixel_data)
+    if film.pixel_data_is_encapsulated == (film.transfer_syntax_uid in UNCOMPRESSED):
+        form = "in fragments" if film.pixel_data_is_encapsulated else "without fragments"
+        return _rejected(f"{found} bytes {form}", "not the form of pixel data of this syntax")
     if film.pixel_data_is_encapsulated:
         return _passed(f"{found} bytes in fragments")
     one = film.rows * film.columns * (film.bits_allocated // 8)

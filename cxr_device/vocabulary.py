@@ -6,6 +6,7 @@ from typing import Final
 __all__ = [
     "FAILURES",
     "FINDINGS",
+    "UNCOMPRESSED",
     "CheckCode",
     "Claim",
     "DicomOutput",
@@ -113,3 +114,8 @@ class DicomOutput(StrEnum):
     STRUCTURED_REPORT = "dicom_sr"
     SECONDARY_CAPTURE = "secondary_capture"
     ENCAPSULATED_PDF = "encapsulated_pdf"
+
+
+UNCOMPRESSED: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+"""Transfer syntaxes whose pixel data lies as it is; every other one holds it in fragments (PS3.5
+annex A)."""

@@ -453,6 +453,16 @@ def test_length_with_one_byte_of_padding(size: int, expected: str) -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", builders.RLE])
+@pytest.mark.parametrize("in_fragments", [True, False])
+@verifies("SRS-337@8a202465", "RC-120@36993398")
+def test_pixel_data_has_the_form_of_its_syntax(syntax: str, *, in_fragments: bool) -> None:
+    found = outcome(
+        CheckCode.LENGTH, transfer_syntax_uid=syntax, pixel_data_is_encapsulated=in_fragments
+    )
+    assert found == ("pass" if in_fragments == (syntax == builders.RLE) else "reject")
+
+
 @verifies("SRS-120@d36c9140", "RC-120@36993398")
 def test_absent_pixel_data_fails_under_length() -> None:
     assert outcome(CheckCode.LENGTH, pixel_data=None) == "reject"

@@ -13,11 +13,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["cxr_device", "pydicom.filereader", "pydicom.values"]):
-    from cxr_device.decoding import UNCOMPRESSED, DecodeError, Decoder
+    from cxr_device.decoding import DecodeError, Decoder
     from cxr_device.guards import judge_header
     from cxr_device.intake import receive
     from cxr_device.release import Release
-    from cxr_device.vocabulary import CheckCode, Outcome
+    from cxr_device.vocabulary import UNCOMPRESSED, CheckCode, Outcome
 
 from builders import RLE, compressed, dx, nested, pixels, to_bytes
 
