@@ -720,7 +720,14 @@ def test_a_missing_side_is_no_side_of_one_pixel(missing: str) -> None:
         ({"rows": None}, "not_run"),
         ({"columns": 0}, "not_run"),
         ({"bits_allocated": 32}, "not_run"),
-        ({"pixel_data": memoryview(b"123"), "pixel_data_is_encapsulated": True}, "pass"),
+        (
+            {
+                "pixel_data": memoryview(b"123"),
+                "pixel_data_is_encapsulated": True,
+                "transfer_syntax_uid": builders.RLE,
+            },
+            "pass",
+        ),
     ],
 )
 @verifies("SRS-120@d36c9140", "RC-120@36993398")
