@@ -4,7 +4,8 @@
 
 The value is the AUC of the score (mean logit of the airspace heads) for the mined airspace label:
 within a view, and within a source and view, where knowing the source of a film earns nothing.
-Intervals and differences to the first run are of a bootstrap between patients.
+Intervals and differences to the first run are of a bootstrap between patients. Rows of other runs
+on the same films stay in the table; BASE must be the run that they were compared with.
 """
 
 import argparse
@@ -103,6 +104,10 @@ def main() -> None:
             )
         rows.append(row)
         print(row["run"], {name: row[name]["estimate"] for name in groups})
+    before = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else None
+    if before and (before["films"], before["positives"]) == (len(truth), int(truth.sum())):
+        measured = {row["run"] for row in rows}
+        rows += [row for row in before["runs"] if row["run"] not in measured]
     found = {
         "films": len(truth),
         "positives": int(truth.sum()),
