@@ -155,8 +155,8 @@ def main() -> None:
         "cores": os.cpu_count(),
         "torchxrayvision": version("torchxrayvision"),
         "method": "ratios are medians over rounds of the peer's time by the device's; start-up "
-        "left out; a shared machine, so processor time is the claim; a worker of the device prepares "
-        "films while its network works, so one alone can keep two cores busy",
+        "left out; a shared machine, so processor time is the claim; a worker of the device "
+        "prepares films while its network works, so one alone can keep two cores busy",
     }
     with tempfile.TemporaryDirectory() as folder:
         paths = films(Path(folder), asked.films)
