@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 from builders import dx
-from peers import HOST, Archive, archive, associate, wait
+from node_runs import sent
+from peers import HOST, Archive, archive, wait
 from pydicom import FileDataset
 
 HERE = Path(__file__).parent
@@ -138,20 +139,6 @@ def configured(folder: Path, peer: Archive, model: int) -> tuple[Path, int]:
     return path, port
 
 
-def send(port: int, film: FileDataset) -> int | None:
-    """Send a slice; its status, or None where no response came."""
-    association = associate(port, classes=(CT,))
-    if not association.is_established:
-        return None
-    try:
-        status = association.send_c_store(film).get("Status")
-    except (RuntimeError, ValueError):
-        status = None
-    if association.is_established:
-        association.release()
-    return None if status is None else int(status)
-
-
 def reports(peer: Archive, film: FileDataset) -> int:
     """Structured reports that the archive holds of the study."""
     held = list(peer.held.values())
@@ -176,14 +163,14 @@ def at_each_step(python: str, model: int) -> dict[str, Any]:
             film = slice_of(number)
             config, port = configured(Path(folder) / str(number), peer, model)
             first = Router(python, config, number)
-            status = send(port, film)
+            status = sent(port, film, classes=(CT,))
             if not within(lambda: first.is_killed, PATIENCE_S):  # noqa: B023
                 first.stop()
                 break
             steps.append(first.points[-1])
             second = Router(python, config, 0)
             if status is None:
-                send(port, film)
+                sent(port, film, classes=(CT,))
             within(lambda: reports(peer, film) and "after state DONE" in second.points, PATIENCE_S)  # noqa: B023
             second.stop()
             found = reports(peer, film)
@@ -204,7 +191,7 @@ def archive_away(python: str, model: int, *, refuses: bool) -> dict[str, Any]:
         else:
             peer.stop()
         running = Router(python, config, 0)
-        send(port, film)
+        sent(port, film, classes=(CT,))
         time.sleep(AWAY_S)
         if refuses:
             peer.statuses = []
@@ -223,7 +210,7 @@ def same_uid(python: str, model: int) -> dict[str, Any]:
     with archive(classes=ANSWERS) as peer, tempfile.TemporaryDirectory() as folder:
         config, port = configured(Path(folder) / "same", peer, model)
         running = Router(python, config, 0)
-        statuses = [send(port, film) for film in (first, second)]
+        statuses = [sent(port, film, classes=(CT,)) for film in (first, second)]
         running.stop()
         kept = len(list((Path(folder) / "same/data/inbox").rglob("*.dcm")))
     return {"sent": 2, "answered_success": statuses.count(0), "kept": kept}

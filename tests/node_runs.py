@@ -107,11 +107,9 @@ def node(
             process.join()
 
 
-def offer(run: Run, film: FileDataset) -> int | None:
-    """Send a film; its status, or None where no response came."""
-    if run.port is None:
-        return None
-    association = associate(run.port)
+def sent(port: int, film: FileDataset, **settings: Any) -> int | None:
+    """Send a film to a port; its status, or None where no response came."""
+    association = associate(port, **settings)
     if not association.is_established:
         return None
     try:
@@ -121,6 +119,11 @@ def offer(run: Run, film: FileDataset) -> int | None:
     if association.is_established:
         association.release()
     return None if status is None else int(status)
+
+
+def offer(run: Run, film: FileDataset) -> int | None:
+    """Send a film to a node; its status, or None where no response came."""
+    return None if run.port is None else sent(run.port, film)
 
 
 def is_done(data: Path) -> bool:
