@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cxr_device.network import HEADS, build
 from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training.augmentation import Augmentation
+from cxr_device.training.graphs import Graphs
 from cxr_device.training.loss import Focus
 
 RESULTS = Path(__file__).parent / "results/gpu.json"
@@ -100,24 +101,51 @@ def cost(net: nn.Module, pixels: Tensor) -> tuple[float, float]:
 def training(
     net: nn.Module, films: Tensor, device: torch.device, *, batch: int, rounds: int
 ) -> dict[str, float]:
-    """Images a second of whole steps: gather, augment, forward, backward, AdamW."""
+    """Images a second of whole steps: gather, augment, forward, backward, AdamW.
+
+    On a GPU the network is compiled; as a CUDA graph, as training runs it, and eager beside it.
+    """
     augment, generator = Augmentation(), torch.Generator().manual_seed(0)
     focus = Focus(0.0, 4.0, 0.05)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=device.type == "cuda")
     wanted = (torch.rand(batch, len(HEADS), device=device) < 0.1).float()
     net.train()
 
-    def step() -> None:
+    def step(whole: nn.Module) -> float:
         rows = torch.randint(len(films), (batch,), generator=generator).to(films.device)
         block = films[rows].float()[:, None]
         pixels = augment(block, size=INPUT_SIZE, generator=generator)
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = net(pixels.contiguous(memory_format=torch.channels_last)).float()
-        focus.loss(logits, wanted, weights=None).mean().backward()
+            logits = whole(pixels.contiguous(memory_format=torch.channels_last)).float()
+        loss = focus.loss(logits, wanted, weights=None).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        return float(loss.detach())
 
-    return {"images_a_second": batch / seconds(step, device, rounds=rounds), "batch": batch}
+    eager = batch / seconds(lambda: step(net), device, rounds=rounds)
+    found = {"images_a_second": eager, "batch": batch}
+    if device.type == "cuda":
+        graph = Graphs(net).of(torch.randn(batch, 1, INPUT_SIZE, INPUT_SIZE, device=device))
+        quick = batch / seconds(lambda: step(graph), device, rounds=rounds)
+        found |= {"graph_images_a_second": quick, "eager_images_a_second": eager}
+        compiled = torch.compile(net)
+        found["images_a_second"] = batch / seconds(lambda: step(compiled), device, rounds=rounds)
+    return found
+
+
+def largest_difference(architecture: str, device: torch.device) -> float:
+    """Largest difference of a gradient between a CUDA graph and the network itself, relative."""
+    net = network(architecture, device).train()
+    pixels = torch.randn(32, 1, INPUT_SIZE, INPUT_SIZE, device=device)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    found = []
+    for whole in (net, Graphs(net).of(torch.zeros_like(pixels))):
+        net.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            whole(pixels).float().square().mean().backward()
+        found.append(torch.cat([p.grad.flatten().clone() for p in net.parameters()]))  # type: ignore[union-attr]
+    return float((found[0] - found[1]).norm() / found[0].norm())
 
 
 def scoring(net: nn.Module, device: torch.device, *, batch: int, rounds: int) -> dict[str, float]:
@@ -128,11 +156,17 @@ def scoring(net: nn.Module, device: torch.device, *, batch: int, rounds: int) ->
     pixels = torch.randn(batch, 1, INPUT_SIZE, INPUT_SIZE, device=device, dtype=kind)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        taken = seconds(lambda: net(pixels), device, rounds=rounds)
+        eager = batch / seconds(lambda: net(pixels), device, rounds=rounds)
+        compiled = torch.compile(net) if device.type == "cuda" else net
+        speed = batch / seconds(lambda: compiled(pixels), device, rounds=rounds)
     flop, moved = cost(net, pixels[:8])
-    speed = batch / taken
-    return {"images_a_second": speed, "batch": batch, "tflops": speed * flop / 1e12,
-            "terabytes_a_second": speed * moved / 1e12}  # fmt: skip
+    return {
+        "images_a_second": speed,
+        "batch": batch,
+        "eager_images_a_second": eager,
+        "tflops": speed * flop / 1e12,
+        "eager_terabytes_a_second": eager * moved / 1e12,
+    }
 
 
 def one_film(net: nn.Module, device: torch.device, *, rounds: int) -> dict[str, float | None]:
@@ -154,6 +188,7 @@ def measured(architecture: str, device: torch.device, films: int) -> dict[str, A
     """Everything, in one run."""
     small = device.type == "cpu"
     rounds = 2 if small else 20
+    torch.backends.cudnn.benchmark = not small
     found: dict[str, Any] = {
         "device": platform.machine() if small else torch.cuda.get_device_name(device),
         "torch": torch.__version__, "architecture": architecture, "side": INPUT_SIZE,
@@ -167,8 +202,13 @@ def measured(architecture: str, device: torch.device, films: int) -> dict[str, A
     if not small:
         found["peak_memory_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
     found["scoring"] = scoring(network(architecture, device), device, batch=sizes[1], rounds=rounds)
-    for name, unit in (("tflops", "share_of_tflops"), ("terabytes_a_second", "share_of_bandwidth")):
-        found["scoring"][unit] = found["scoring"][name] / found["peak"][name]
+    scored = found["scoring"]
+    scored["share_of_tflops"] = scored["tflops"] / found["peak"]["tflops"]
+    scored["eager_share_of_bandwidth"] = (
+        scored["eager_terabytes_a_second"] / found["peak"]["terabytes_a_second"]
+    )
+    if not small:
+        found["graph_against_eager"] = largest_difference(architecture, device)
     found["one_film"] = one_film(network(architecture, device), device, rounds=rounds)
     return found
 

@@ -16,7 +16,9 @@ from cxr_device.vocabulary import FINDINGS
 
 __all__ = ["FINDINGS", "HEADS", "Architecture", "Ensemble", "build"]
 
-Architecture = Literal["efficientnet_lite0", "efficientnet_lite1", "densenet121"]
+Architecture = Literal[
+    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "densenet121"
+]
 
 HEADS: Final = (*FINDINGS, "Any", "Airspace")
 """One logit each. `Any`: at least one finding. `Airspace`: consolidation or infiltration, the

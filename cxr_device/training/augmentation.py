@@ -4,6 +4,7 @@ No flips (dextrocardia is a finding), no large turns. One batch at a time, on th
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,19 +63,15 @@ class Augmentation:
         return films + grain * draw(self.noise).abs().view(-1, 1, 1, 1)
 
     def _soften(self, films: Tensor, generator: torch.Generator) -> Tensor:
+        """Make a share of the films as soft as smaller originals: two products of matrices."""
         side = films.shape[-1]
         if side <= self.softest:
             return films
         chosen = torch.rand(len(films), generator=generator) < self.softness
         sides = torch.randint(self.softest, side, (len(films),), generator=generator)
-        result = films.clone()
-        for index in torch.nonzero(chosen).flatten().tolist():
-            small = int(sides[index])
-            film = functional.interpolate(
-                films[index : index + 1], size=(small, small), mode="bilinear", antialias=True
-            )
-            result[index] = functional.interpolate(film, size=(side, side), mode="bilinear")[0]
-        return result
+        smaller = torch.where(chosen, sides - self.softest, side - self.softest)
+        blur = _blurs(self.softest, side, films.device)[smaller.to(films.device)]
+        return (blur @ films[:, 0] @ blur.mT)[:, None]
 
     def _grid(self, draw, shape: tuple[int, int, int, int]) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         turn = draw(self.turn_degrees).deg2rad()
@@ -96,3 +93,19 @@ def _beside(films: Tensor, generator: torch.Generator) -> torch.Generator:
         return generator
     seed = int(torch.randint(2**62, (1,), generator=generator))
     return torch.Generator(films.device).manual_seed(seed)
+
+
+@cache
+def _blurs(softest: int, side: int, device: torch.device) -> Tensor:
+    """Matrices that reduce `side` pixels to each number from `softest` and enlarge them again.
+
+    Shape (side - softest + 1, side, side), of bilinear interpolation, antialiased downwards; the
+    last is the identity. Interpolation is linear and works on rows and columns apart, so `B x B'`
+    is the softened film.
+    """
+    lines = torch.eye(side)[None, None]
+    found = []
+    for small in range(softest, side):
+        fewer = functional.interpolate(lines, size=(small, side), mode="bilinear", antialias=True)
+        found.append(functional.interpolate(fewer, size=(side, side), mode="bilinear")[0, 0])
+    return torch.stack([*found, lines[0, 0]]).to(device)

@@ -42,6 +42,9 @@ class TrainingConfig:
     offset_by: tuple[str, ...] = ()
     """Columns of the manifests. The log odds of each head in a film's group of these columns are
     added to its logits in the loss alone, so that telling the groups apart earns nothing."""
+    balance_by: tuple[str, ...] = ()
+    """Columns of the manifests. An epoch draws films of every group of these columns equally
+    often, none more than three times as often as without; empty: every film once an epoch."""
     share: float = 1.0
     """Share of the patients of `train` that is used, above 0; a smaller share is part of a larger
     one. For the curve of what more films bring."""
@@ -82,7 +85,7 @@ class TrainingConfig:
         _refuse_unknown(path, values, cls)
         _refuse_unknown(path, values.get("augmentation", {}), Augmentation)
         values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        for name in ("sizes", "manifests", "offset_by", "teachers"):
+        for name in ("sizes", "manifests", "offset_by", "balance_by", "teachers"):
             if name in values:
                 values[name] = tuple(values[name])
         try:

@@ -24,6 +24,7 @@ from cxr_device.training.splits import uniform
 
 __all__ = [
     "Films",
+    "draw_weights",
     "group_offsets",
     "of_share",
     "pixels_of",
@@ -37,6 +38,9 @@ _UNSURE: Final = "Pneumonia (with others?)"
 
 _SHRINKAGE: Final = 20.0
 """Films of the whole set's prevalence that are added to each group before its log odds."""
+
+_MOST: Final = 3.0
+"""Largest ratio by which balancing draws a film more often than its like."""
 
 _AIRSPACE: Final = ("Consolidation", "Infiltration")
 
@@ -145,6 +149,20 @@ def group_offsets(
     odds = (positives + _SHRINKAGE * share) / (total - positives + _SHRINKAGE * (1 - share))
     offsets: NDArray[np.float32] = (np.log(odds) - np.log(share / (1 - share))).astype(np.float32)
     return offsets[group]
+
+
+def draw_weights(films: pd.DataFrame, by: tuple[str, ...]) -> NDArray[np.float64]:
+    """How often each film is drawn, mean 1 before the limit: groups of the columns `by` alike.
+
+    Raises
+    ------
+    KeyError
+        A column is not in `films`.
+    """
+    groups = films.groupby(list(by), dropna=False)
+    size = groups["path"].transform("size").to_numpy(dtype=np.float64)
+    weights: NDArray[np.float64] = np.minimum(len(films) / (groups.ngroups * size), _MOST)
+    return weights
 
 
 def pixels_of(films: pd.DataFrame, *, size: int | None, cache: Path) -> NDArray[np.uint16] | Rows:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr_device.errors import DatasetError, TrainingError
 from cxr_device.network import HEADS, build
@@ -25,12 +25,14 @@ from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import SCORE_HEADS, TrainingConfig
 from cxr_device.training.films import (
     Films,
+    draw_weights,
     group_offsets,
     of_share,
     pixels_of,
     read_manifests,
     targets,
 )
+from cxr_device.training.graphs import Graphs
 from cxr_device.training.loss import Focus
 from cxr_device.training.ranks import Ranks, join, parameters_sha256
 from cxr_device.training.run_folder import (
@@ -126,7 +128,7 @@ class _Fit:
         teachers: dict[str, str] = {}
         if config.teachers:
             runs = [folder.path.parent / name for name in config.teachers]
-            probability, teachers = taught(train, runs, cache=cache)
+            probability, teachers = taught(train, runs, cache=cache, device=ranks.device)
             wanted = blend(wanted, probability, config.teacher_share)
         net = build(config.architecture)
         started = start_from(net, config.start) if config.start else {}
@@ -146,7 +148,10 @@ class _Fit:
             self.net, multi_avg_fn=partial(_average, config.ema_decay), use_buffers=True
         )
         optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.net.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.ranks.device.type == "cuda",
         )
         steps = len(self.train.table) // config.batch_size
         total = steps * config.epochs
@@ -166,11 +171,13 @@ class _Fit:
         if self.ranks.leads:
             folder.cut_log(first)
         self.ranks.wait()
+        graphs = Graphs(self.net)
         for epoch in range(first, config.epochs):
             if self.ranks.tell(stops(folder.lines(), config.patience)):
                 break
             self._thaw(learns=epoch >= config.frozen_epochs)
-            parallel = self.ranks.wrap(self.net)
+            self.net.train(epoch >= config.frozen_epochs)
+            parallel = self._parallel(graphs, config.sizes[epoch])
             begun = time.monotonic()
             losses = []
             for loss in self._epoch(epoch, steps, parallel, optimizer):
@@ -194,6 +201,13 @@ class _Fit:
                 folder.save_state(epoch, same, *state)
             self.ranks.wait()
         return self._finish(average.module)
+
+    def _parallel(self, graphs: Graphs, size: int) -> nn.Module:
+        """Return the network as a batch goes through it: a CUDA graph on a GPU that is alone."""
+        if self.ranks.device.type == "cuda" and self.ranks.world == 1:
+            films = self.config.batch_size // self.config.shards
+            return graphs.of(torch.randn(films, 1, size, size, device=self.ranks.device))
+        return self.ranks.wrap(self.net)
 
     def _thaw(self, *, learns: bool) -> None:
         """Let the backbone learn, or the last layer alone."""
@@ -221,8 +235,7 @@ class _Fit:
         seed = config.seed * 1000 + epoch
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
-        order = torch.randperm(len(self.train.table), generator=generator)
-        self.net.train(epoch >= config.frozen_epochs)
+        order = self._order(generator)
         for step in range(steps):
             rows = order[step * config.batch_size : (step + 1) * config.batch_size]
             optimizer.zero_grad()
@@ -255,6 +268,14 @@ class _Fit:
                                     for b in zip(*after, strict=True)])  # fmt: skip
                 self.ranks.average(self.net.buffers())
             yield total
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Rows of `train` in the order of an epoch: each once, or drawn so that groups balance."""
+        table = self.train.table
+        if not self.config.balance_by:
+            return torch.randperm(len(table), generator=generator)
+        weights = torch.from_numpy(draw_weights(table, self.config.balance_by))
+        return torch.multinomial(weights, len(table), replacement=True, generator=generator)
 
     def _offsets(self, wanted: Tensor) -> Tensor:
         """Log odds that group membership explains of each target; zeros without groups."""
@@ -412,9 +433,5 @@ def _average(
     decay: float, averaged: list[Tensor], current: list[Tensor], count: int | Tensor
 ) -> None:
     """Average exponentially, with a memory that grows: the start weighs nothing at the end."""
-    share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-    for mean, value in zip(averaged, current, strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, share)
-        else:
-            mean.copy_(value)
+    kept = min(decay, (1 + int(count)) / (10 + int(count)))
+    get_ema_multi_avg_fn(kept)(averaged, current, count)

@@ -148,11 +148,15 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Commit of the code that trains, `-dirty` where it was changed since; empty outside git."""
+    """Commit of the code that trains, `-dirty` where it was changed since.
+
+    Where there is no git (a container, a lent machine), what CXR_DEVICE_COMMIT says, or nothing.
+    """
+    told = os.environ.get("CXR_DEVICE_COMMIT", "")
     git = shutil.which("git")
     if git is None:
-        return ""
+        return told
     folder = str(Path(__file__).parent)
     words = [git, "-C", folder, "describe", "--always", "--dirty", "--abbrev=40"]
     found = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
-    return found.stdout.strip()
+    return found.stdout.strip() or told

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.special import expit
@@ -26,7 +27,7 @@ Taught = tuple[NDArray[np.float32], dict[str, str]]
 """Probabilities of the teachers, shape (n, heads), and the digest of each one's weights."""
 
 
-def taught(films: Films, runs: list[Path], *, cache: Path) -> Taught:
+def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device) -> Taught:
     """Mean probability of the teachers for each film, read as the device reads it.
 
     Raises
@@ -47,7 +48,7 @@ def taught(films: Films, runs: list[Path], *, cache: Path) -> Taught:
             raise DatasetError(weights, "is not what record.json describes", "train it again")
         net = build(found["config"]["architecture"])
         net.load_state_dict(load_file(weights))
-        total = total + expit(logits_of(net, seen))
+        total = total + expit(logits_of(net.to(device), seen))
         digests[run.name] = digest
     return np.asarray(total / len(runs), dtype=np.float32), digests
 
