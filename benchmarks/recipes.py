@@ -108,10 +108,10 @@ def use_pool(work: Path) -> None:
     films.squares = squares
 
 
-def recipes(phase: str, common: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def recipes(phase: str) -> dict[str, dict[str, Any]]:
     """Recipes of a phase, each with every key of a configuration."""
     found = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
-    common = {**found["common"], **common}
+    common = found["common"]
     return {name: {**common, **changes} for name, changes in found[phase].items()}
 
 
@@ -176,7 +176,7 @@ def campaign(asked: argparse.Namespace) -> None:
     decode(data, work)
     print(f"decoded {time.time() - until + asked.seconds:.0f} s", flush=True)
     folders = lay_out(data, work, asked.folds)
-    chosen = recipes(asked.phase, json.loads(asked.common))
+    chosen = recipes(asked.phase)
     if asked.only:
         chosen = {name: chosen[name] for name in asked.only}
     folders = folders[-1:] if asked.phase == "ship" else folders[:-1]
@@ -238,7 +238,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e6)
     parser.add_argument("--phase", choices=("choose", "ship"), default="choose")
-    parser.add_argument("--common", default="{}", help="JSON: what the common recipe changes")
     parser.add_argument("--only", nargs="*", default=[])
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     campaign(parser.parse_args())
