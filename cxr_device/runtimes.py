@@ -71,12 +71,17 @@ def on_openvino(graph: Path, *, threads: int) -> Infer:
 
 
 def on_torch(weights: Path, architectures: Sequence[str], device: str) -> Infer:
-    """Build the network and run it with torch on `device` ("cpu" or "cuda"), in float32."""
+    """Build the network and run it with torch on `device` ("cpu" or "cuda"), in float32.
+
+    A GPU would round the inputs of convolutions to 10 bits by default (TF32), which moves logits by
+    more than the tolerance: that is switched off, for the whole process.
+    """
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
 
     from cxr_device.network import Ensemble, build  # noqa: PLC0415
 
+    torch.backends.cudnn.allow_tf32 = False
     net = Ensemble([build(name) for name in architectures])  # type: ignore[arg-type]
     net.load_state_dict(load_file(weights))
     net.eval().to(device)

@@ -105,3 +105,11 @@ def test_each_runtime_gives_the_logits_of_the_first(
     kept = found.copy()
     other(-noise)
     assert np.array_equal(found, kept)  # a later film leaves the logits of an earlier one
+
+
+@verifies("SRS-353@992a8a9f", "RC-141@66b99488", level="integration")
+def test_torch_computes_without_tf32(release: Release) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.backends.cudnn.allow_tf32 = True
+    runtimes.on_torch(release.weights, release.architectures, "cpu")
+    assert not torch.backends.cudnn.allow_tf32

@@ -28,12 +28,14 @@ from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import TrainingConfig
 from cxr_device.training.films import (
     Films,
+    draw_weights,
     group_offsets,
     of_share,
     pixels_of,
     read_manifests,
 )
 from cxr_device.training.fit import fit
+from cxr_device.training.run_folder import commit
 from cxr_device.training.teachers import blend
 from cxr_device.training.tuning import within_view_auc
 
@@ -402,3 +404,43 @@ def test_an_unfinished_or_altered_teacher_is_refused(
         taught = config(tmp_path, teachers=[teacher])
         with pytest.raises(DatasetError, match=words):
             fit(taught, data=data, run=tmp_path / "student", cache=tmp_path / "c")
+
+
+@verifies("SRS-350@23a572fa", level="unit")
+def test_groups_are_drawn_alike_up_to_three_times_as_often() -> None:
+    rows = [("a", "PA")] * 60 + [("a", "AP")] * 30 + [("b", "PA")] * 10
+    films = pd.DataFrame(rows, columns=["source", "view"]).assign(path="x.png")
+    weights = draw_weights(films, ("source", "view"))
+    np.testing.assert_allclose(weights[[0, 60, 90]], [100 / 180, 100 / 90, 3.0])
+    assert len(set(draw_weights(films, ("path",)))) == 1
+
+
+@verifies("SRS-350@23a572fa", level="integration")
+def test_a_balanced_run_draws_other_films(data: Path, tmp_path: Path) -> None:
+    losses = []
+    for name, by in (("plain", []), ("balanced", ["view", "sex"])):
+        tiny = config(tmp_path / name, epochs=1, sizes=[32], balance_by=by)
+        run = tmp_path / name / "run"
+        fit(tiny, data=data, run=run, cache=tmp_path / "c")
+        losses.append(record(run)["curve"][0]["loss"])
+    assert losses[0] != losses[1]
+
+
+@verifies("SRS-352@de336258", level="unit")
+def test_the_commit_is_told_where_git_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_DEVICE_COMMIT", "told")
+    monkeypatch.setenv("PATH", "")
+    assert commit() == "told"
+    monkeypatch.delenv("CXR_DEVICE_COMMIT")
+    assert not commit()
+
+
+@verifies("SRS-352@de336258", level="unit")
+def test_the_commit_is_told_outside_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXR_DEVICE_COMMIT", "told")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "none"))
+    assert commit() == "told"
+    monkeypatch.delenv("GIT_DIR")
+    assert commit() != "told"
