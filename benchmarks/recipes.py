@@ -211,9 +211,9 @@ def collect(done: Any, number: int, out: Path) -> None:  # noqa: ANN401
     answers: dict[str, dict[str, Any]] = {}
     for _ in range(number):
         try:
-            name, folder, found, seconds = done.get(timeout=300)
+            name, folder, found, seconds = done.get(timeout=3000)
         except queue.Empty:
-            print("no job ended in 300 s", flush=True)
+            print("no job ended in 3000 s", flush=True)
             return
         if found is None or isinstance(found, str):
             print(f"{name} {folder.name}: {found or 'no time left'}", flush=True)
