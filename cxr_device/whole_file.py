@@ -3,14 +3,15 @@
 import errno
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from cxr_device.errors import OutputError
+from cxr_device.errors import OutputError, words_of
 
-__all__ = ["make_folder", "write_json", "write_text", "written_whole"]
+__all__ = ["make_folder", "put_whole", "write_json", "write_text", "written_whole"]
 
 
 def make_folder(folder: Path) -> None:
@@ -22,28 +23,52 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
+def put_whole(path: Path, *, reached: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    """Open a file so that a crash at any point leaves it whole at `path`, or not there at all.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies once the block ends; a file that was there is replaced.
+    reached : callable
+        Told each step once it is done: "written", "flushed", "renamed", "safe".
+
+    Raises
+    ------
+    OSError
+        The disk refuses; what was begun is removed.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            reached("written")
+            os.fsync(file.fileno())
+            reached("flushed")
+        aside.replace(path)
+        reached("renamed")
+    finally:
+        aside.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+    reached("safe")
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that is whole at `path` once the block ends, or not there at all.
+    """Open a result that is whole at `path` once the block ends, or not there at all.
 
     Raises
     ------
     OutputError
         The disk is full, or there is no permission; what was begun is removed.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            with aside.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-            _flush_folder(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+        with put_whole(path, reached=lambda _step: None) as file:
+            yield file
     except OSError as error:
         full = error.errno == errno.ENOSPC
-        raise OutputError(path, "the disk is full" if full else str(error.strerror)) from error
+        raise OutputError(path, "the disk is full" if full else words_of(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
