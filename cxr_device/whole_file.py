@@ -19,7 +19,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(folder, error.strerror or "cannot be made") from error
+        raise OutputError(folder, words_of(error)) from error
 
 
 @contextmanager
