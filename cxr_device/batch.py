@@ -52,8 +52,8 @@ class Batch(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Begin no more films, and wait for those that a thread has in hand."""
-        self._pool.shutdown(cancel_futures=True)
+        """Begin no more films, and wait for those that were begun."""
+        self._pool.shutdown()
 
     def __call__(self, film: Path) -> T:
         """Give the next film's result, or raise what its judging raised.
