@@ -128,8 +128,8 @@ def local(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[t
             "a worker process was killed or could not start", "free memory or lower --workers"
         ) from error
     finally:
-        closing.set()  # the pool itself recalls no block that lies before a worker
-        pool.shutdown(cancel_futures=True)
+        closing.set()  # the pool itself recalls no block that it handed to a worker
+        pool.shutdown()
 
 
 class _Actor:

@@ -103,14 +103,11 @@ def test_a_run_that_is_closed_waits_for_the_block_in_hand_and_begins_no_other(
     in_hand = threading.Event()
 
     class Pool(ThreadPoolExecutor):
-        """As a pool of processes: what lies before a worker is not recalled."""
+        """As a pool of processes, but in threads."""
 
         def __init__(self, workers: int, *, initargs: Any, **_options: Any) -> None:
             monkeypatch.setattr(engines, "_closing", initargs[1])
             super().__init__(workers)
-
-        def shutdown(self, **_options: Any) -> None:
-            super().shutdown()
 
     def score(films: Sequence[Path]) -> str:
         begun.append(len(films))
@@ -128,6 +125,7 @@ def test_a_run_that_is_closed_waits_for_the_block_in_hand_and_begins_no_other(
     assert in_hand.wait(30)
     scored.close()  # type: ignore[attr-defined]
     assert begun == [1, 2]
+    assert engines._score([]) == ""  # noqa: SLF001
 
 
 @verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="integration")
