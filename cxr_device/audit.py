@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from cxr_device.errors import AuditError
+from cxr_device.errors import AuditError, words_of
 from cxr_device.result import Analyzed, Failed, Rejected
 
 __all__ = ["FACTS", "AuditEvent", "AuditTrail", "Chain", "facts_of", "verify"]
@@ -91,7 +91,7 @@ class AuditTrail:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise AuditError(path, str(error.strerror)) from error
+            raise AuditError(path, words_of(error)) from error
         try:
             self._open(at)
         except BaseException:
@@ -162,7 +162,7 @@ class AuditTrail:
                 os.fsync(self._file)
             except OSError as error:
                 os.ftruncate(self._file, size)
-                raise AuditError(self._path, str(error.strerror)) from error
+                raise AuditError(self._path, words_of(error)) from error
             self._sequence, self._head = self._sequence + 1, digest
 
     @property

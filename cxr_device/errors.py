@@ -37,7 +37,13 @@ __all__ = [
     "ReleaseError",
     "SigningError",
     "TrainingError",
+    "words_of",
 ]
+
+
+def words_of(error: OSError) -> str:
+    """Say what a system refused: its own words, else the error's, else the error's name."""
+    return error.strerror or str(error) or type(error).__name__
 
 
 class CxrDeviceError(Exception):

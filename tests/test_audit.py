@@ -220,6 +220,31 @@ def test_threads_append_to_one_chain(trail: Path) -> None:
 
 
 @verifies("SRS-248@fba2de1f", level="unit")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("cannot fit"), "cannot fit"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "write"])
+def test_what_the_system_refuses_is_told_in_words_also_where_it_gave_none(
+    call: str, error: OSError, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise error
+
+    path = tmp_path / "audit.jsonl"
+    with AuditTrail(path, at=AT) as opened:
+        monkeypatch.setattr(os, call, refuse)
+        with pytest.raises(AuditError) as told:
+            AuditTrail(path, at=AT) if call == "open" else opened.append(AuditEvent.STOPPED, at=AT)
+        monkeypatch.undo()
+    assert str(told.value).startswith(f"AUDIT {path}: {words}; ")
+
+
+@verifies("SRS-248@fba2de1f", level="unit")
 def test_a_full_disk_leaves_a_whole_chain(trail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, write = trail.read_bytes(), os.write
 

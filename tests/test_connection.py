@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -274,7 +274,6 @@ def test_connections_have_a_largest_number_and_are_counted_out(
         for count in (1, 2, 3):
             probes.append(socket.create_connection((HOST, served.port)))
             wait(lambda n=count: len(served.server.active_associations) == n, 10)  # type: ignore[misc]
-            wait(lambda: not named("process_request_thread"), 10)  # it counts till it has ended
         with socket.create_connection((HOST, served.port)) as refused:
             assert is_shut(refused)
         (told,) = served.events("connection_refused")
@@ -283,6 +282,23 @@ def test_connections_have_a_largest_number_and_are_counted_out(
             each.close()
         wait(lambda: not served.server.active_associations, 10)
         assert served.echo() == 0x0000
+
+
+@verifies("SRS-256@70f845e6", "RC-256@a19d63d4")
+def test_a_connection_counts_once_while_its_association_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    handler = connection._Handler  # noqa: SLF001
+    monkeypatch.setattr(handler, "finish", lambda _self: over.wait(30))
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 2)
+    with serving(tmp_path) as served, ExitStack() as probes:
+        for count in (1, 2):
+            probes.enter_context(socket.create_connection((HOST, served.port)))
+            wait(lambda n=count: len(served.server.active_associations) == n, 10)  # type: ignore[misc]
+        assert len([t for t in threading.enumerate() if "process_request_thread" in t.name]) == 2
+        over.set()
+        assert not served.events("connection_refused")
 
 
 @verifies("SRS-260@3213ec5b", "RC-260@ced4c950", "SRS-256@70f845e6")

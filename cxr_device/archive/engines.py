@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for_end
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -60,11 +61,14 @@ class Scorer:
 
 _scorer: Scorer | None = None
 """The worker process's own."""
+_closing: Event | None = None
+"""The worker process's view of its run: set once the run takes no more rows."""
 
 
-def _start(runtime: Runtime) -> None:
+def _start(runtime: Runtime, closing: Event) -> None:
     """Load the device in a worker process, and end with the process that started it."""
-    global _scorer  # noqa: PLW0603  # a pool's worker has no other place
+    global _scorer, _closing  # noqa: PLW0603  # a pool's worker has no other place
+    _closing = closing
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _scorer = Scorer(runtime)
@@ -82,11 +86,16 @@ def _score(films: Sequence[Path]) -> str:
     if _scorer is None:
         message = "the worker was not started"
         raise RuntimeError(message)
+    if _closing is not None and _closing.is_set():
+        return ""  # nobody asks for it any more
     return _scorer(films)
 
 
 def local(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[tuple[int, str]]:
     """Score blocks in worker processes of this machine.
+
+    A run that is closed early waits for the blocks in hand alone: those that were handed out and
+    not begun are dropped.
 
     Raises
     ------
@@ -95,8 +104,10 @@ def local(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[t
     """
     rest = iter(blocks)
     begun: dict[Future[str], int] = {}
+    context = get_context("spawn")
+    closing = context.Event()
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(runtime,)
+        workers, mp_context=context, initializer=_start, initargs=(runtime, closing)
     )
 
     def begin() -> None:
@@ -117,6 +128,7 @@ def local(blocks: Sequence[Block], runtime: Runtime, workers: int) -> Iterator[t
             "a worker process was killed or could not start", "free memory or lower --workers"
         ) from error
     finally:
+        closing.set()  # the pool itself recalls no block that it handed to a worker
         pool.shutdown()
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from cxr_device.errors import ArchiveError
 from cxr_device.result import DeviceIdentity
-from cxr_device.training.whole_file import make_folder, write_json, write_text
+from cxr_device.whole_file import make_folder, write_json, write_text
 
 __all__ = ["Ledger", "Plan", "parts_of"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cxr_device.archive.ledger import Plan
-from cxr_device.training.whole_file import written_whole
+from cxr_device.whole_file import written_whole
 
 __all__ = ["SCHEMA", "count", "plan_digest", "write_table"]
 

@@ -10,6 +10,8 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from pynetdicom import AE, evt
@@ -135,6 +137,11 @@ class _Handler(RequestHandler):
         association.dul.state_machine = _Machine(association.dul)
         return association
 
+    def handle(self) -> None:  # type: ignore[explicit-override]
+        """Start the association, which takes over the place of its connection."""
+        with self.server.handing_over(self.client_address):
+            super().handle()
+
 
 class BoundedServer(ThreadedAssociationServer):
     """Accepts connections, at most `MAX_CONNECTIONS` at a time; TLS in each one's own thread."""
@@ -153,7 +160,7 @@ class BoundedServer(ThreadedAssociationServer):
         journal: Journal,
     ) -> None:
         self.tls, self.max_message_bytes, self._journal = tls, max_message_bytes, journal
-        self._connecting = 0
+        self._connecting: set[Any] = set()  # addresses of peers that have no association yet
         self._count = threading.Lock()
         super().__init__(
             entity,
@@ -167,10 +174,10 @@ class BoundedServer(ThreadedAssociationServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:  # type: ignore[explicit-override]  # noqa: ANN401
         """Refuse a connection beyond the limit."""
         with self._count:
-            if self._connecting + len(self.active_associations) >= MAX_CONNECTIONS:
+            if len(self._connecting) + len(self.active_associations) >= MAX_CONNECTIONS:
                 self._journal.note("connection_refused", host=str(client_address[0]))
                 return False
-            self._connecting += 1
+            self._connecting.add(client_address)
         return bool(super().verify_request(request, client_address))
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # type: ignore[explicit-override]  # noqa: ANN401
@@ -182,7 +189,14 @@ class BoundedServer(ThreadedAssociationServer):
             super().finish_request(request, client_address)
         finally:
             with self._count:
-                self._connecting -= 1
+                self._connecting.discard(client_address)
+
+    @contextmanager
+    def handing_over(self, client_address: Any) -> Iterator[None]:  # noqa: ANN401
+        """Count a connection as its association from here on, and at no moment as both."""
+        with self._count:
+            yield
+            self._connecting.discard(client_address)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:  # type: ignore[explicit-override]  # noqa: ANN401
         """Say in a line why a connection came to nothing."""

@@ -32,7 +32,7 @@ from cxr_device.training.dataset import Dataset, read_dataset
 from cxr_device.training.image_file import square
 from cxr_device.training.progress import Progress
 from cxr_device.training.splits import SPLITS, Rule, split
-from cxr_device.training.whole_file import make_folder, write_json, write_text
+from cxr_device.whole_file import make_folder, write_json, write_text
 
 __all__ = ["SCHEMA", "prepare"]
 

@@ -8,7 +8,7 @@ from cxr_device.training.describe import describe_tables
 from cxr_device.training.describe_page import page
 from cxr_device.training.describe_pixels import NEEDS_IMAGES, describe_pixels
 from cxr_device.training.progress import Progress
-from cxr_device.training.whole_file import make_folder, write_json, write_text
+from cxr_device.whole_file import make_folder, write_json, write_text
 
 __all__ = ["describe"]
 

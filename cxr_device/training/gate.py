@@ -17,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
-from cxr_device.pixel_gate import CONTENTS
+from cxr_device.pixel_gate import CONTENTS, Content
 from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.gate_batches import POOL, Batches
+from cxr_device.training.gate_films import FAULTS, FaultName
 from cxr_device.training.lock import FALSE_REFUSALS
 from cxr_device.training.run_folder import commit
 
@@ -48,6 +50,12 @@ class GateConfig:
     """Drawn films among the upright ones: the demonstration and the self-test read a drawn film."""
     others: int = 3000
     """Pictures of no chest that are made before training starts."""
+    average: float = 0.998
+    """Share that the averaged weights keep at each step; they are what is locked."""
+    threads: int = 1
+    """Of torch; for a network of this size a second one costs more than it brings."""
+    bfloat16: bool = False
+    """Multiply in bfloat16 while training: faster on a processor that has it."""
     manifests: tuple[str, ...] = ("nih/manifest.csv", "nih_extra/manifest.csv")
     """Relative to the data folder."""
 
@@ -63,28 +71,47 @@ class GateConfig:
         return cls(**values)
 
 
+_MIRROR: Final = [
+    CONTENTS.index({Content.UPRIGHT: Content.MIRRORED, Content.MIRRORED: Content.UPRIGHT}.get(c, c))
+    for c in CONTENTS
+]
+"""For each content, the place of what its mirror image shows."""
+
+
 class GateNetwork(nn.Module):
-    """Five convolutions on 56 x 56 means; the last layer knows where it saw what."""
+    """Six convolutions on 112 x 112 means; the last layer knows where it saw what."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            _block(1, 16, 5, 2), _block(16, 32, 3, 2), _block(32, 64, 3, 2),
-            _block(64, 64, 3, 1), _block(64, 96, 3, 2), _block(96, 24, 1, 1),
+            _block(1, 24, 7, 4), _block(24, 48, 3, 2), _block(48, 64, 3, 1),
+            _block(64, 96, 3, 2), _block(96, 96, 3, 1), _block(96, 24, 1, 1),
         )  # fmt: skip
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * 16, len(CONTENTS)))
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * 49, len(CONTENTS)))
 
     @override
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits, shape (n, len(CONTENTS)), from pixels, shape (n, 1, 224, 224)."""
-        return self.small(functional.avg_pool2d(pixels, POOL))
+        """Logits, shape (n, len(CONTENTS)), from pixels, shape (n, 1, 224, 224).
+
+        The film and its mirror image are both looked at, and count alike: what is upright in one
+        is mirrored in the other.
+        """
+        films = functional.avg_pool2d(pixels, POOL)
+        return (self.small(films) + self.small(films.flip(3))[:, _MIRROR]) / 2
 
     def small(self, films: Tensor) -> Tensor:
-        """Logits from films of 56 x 56, of any mean and deviation."""
+        """Logits from films of 112 x 112, of any mean and deviation, looked at once."""
         films = films - films.mean(dim=(2, 3), keepdim=True)
         films = films / (films.square().mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
         logits: Tensor = self.head(self.features(films))
         return logits
+
+
+_TUNED: Final = (
+    FaultName.TURNED_90, FaultName.TURNED_180, FaultName.TILTED, FaultName.MIRRORED,
+    FaultName.INVERTED, FaultName.PART, FaultName.HALF, FaultName.SHUFFLED,
+)  # fmt: skip
+"""Faults that are counted on `tune` after each epoch."""
 
 
 def _block(inside: int, outside: int, size: int, stride: int) -> nn.Sequential:
@@ -95,7 +122,9 @@ def _block(inside: int, outside: int, size: int, stride: int) -> nn.Sequential:
     )
 
 
-def _probabilities(net: nn.Module, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+def _probabilities(
+    net: nn.Module, pixels: NDArray[np.uint16] | NDArray[np.float32]
+) -> NDArray[np.float64]:
     """Probability of each content by film, shape (n, len(CONTENTS)), at the device's own input."""
     net.eval()
     found = []
@@ -110,6 +139,7 @@ def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
     """Train the gate; returns the path of its ONNX graph. Writes `gate.onnx` and `record.json`."""
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
     table = read_manifests([data / name for name in config.manifests])
     splits = {
         split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "tune")
@@ -122,7 +152,9 @@ def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
         phantoms=config.phantoms,
         others=config.others,
     )
-    net = GateNetwork()
+    net = GateNetwork().to(memory_format=torch.channels_last)
+    averaging = get_ema_multi_avg_fn(config.average)  # type: ignore[no-untyped-call]
+    mean = AveragedModel(net, multi_avg_fn=averaging, use_buffers=True)
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -136,13 +168,16 @@ def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
         net.train()
         for _ in range(config.steps):
             films, contents = batches.draw(generator)
-            loss = functional.cross_entropy(
-                net.small(films), contents, label_smoothing=config.label_smoothing
-            )
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                loss = functional.cross_entropy(
+                    net.small(films.contiguous(memory_format=torch.channels_last)), contents,
+                    label_smoothing=config.label_smoothing,
+                )  # fmt: skip
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
+            mean.update_parameters(net)
             losses.append(float(loss.detach()))
             if len(losses) % 50 == 0:
                 print(  # noqa: T201
@@ -155,37 +190,30 @@ def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
                 "epoch": epoch + 1,
                 "loss": float(np.mean(losses)),
                 "seconds": round(time.monotonic() - begun, 1),
-                "tune_upright": _tuned(net, tune, splits["tune"]),
+                "tune_upright": _tuned(mean.module, tune, splits["tune"]),
             }
         )
     graph = run / "gate.onnx"
-    _export(net, graph)
+    _export(mean.module, graph)
     record = _record(config, data=data, graph=graph, curve=curve, films=table)
     (run / "record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return graph
 
 
 def _tuned(net: nn.Module, tune: NDArray[np.uint16], table: pd.DataFrame) -> dict[str, float]:
-    """On `tune`: share of each right-angle fault that is refused where 1 % of good films are."""
+    """On `tune`: share of each fault of a film that is refused where 1 % of good films are."""
     frontal = np.flatnonzero(table["view"].isin(("PA", "AP")).to_numpy())
     good = _probabilities(net, tune[frontal[::2]])[:, 0]
     at = float(np.quantile(good, FALSE_REFUSALS))
-    some = tune[frontal[::4]]
-    changed = {
-        "turned": np.rot90(some, 2, axes=(1, 2)),
-        "quarter": np.rot90(some, 1, axes=(1, 2)),
-        "mirrored": some[:, :, ::-1],
-        "flipped": some[:, ::-1],
-        "inverted": np.uint16(65_535) - some,
-    }
-    refused = {
-        name: float((_probabilities(net, pixels)[:, 0] < at).mean())
-        for name, pixels in changed.items()
-    }
+    some, rng = tune[frontal[::4]].astype(np.float32), np.random.default_rng(1)
+    refused = {}
+    for name in _TUNED:
+        made = np.stack([FAULTS[name].make(film, some[:4], rng) for film in some])
+        refused[str(name)] = float((_probabilities(net, made)[:, 0] < at).mean())
     return {"threshold": at, **refused}
 
 
-def _export(net: GateNetwork, graph: Path) -> None:
+def _export(net: nn.Module, graph: Path) -> None:
     """Write the graph: `pixels` (n, 1, 224, 224) to `logits` (n, len(CONTENTS)), weights inside."""
     net.eval()
     program = torch.onnx.export(

@@ -14,19 +14,23 @@ from cxr_device.training.gate_films import FAULTS, FaultName, draw_object, draw_
 
 __all__ = ["POOL", "Batches"]
 
-POOL: Final = 4
-"""The gate's network looks at means over 4 x 4 pixels: 56 x 56 of 224 x 224."""
+POOL: Final = 2
+"""The gate's network looks at means over 2 x 2 pixels: 112 x 112 of 224 x 224."""
 _SIDE: Final = INPUT_SIZE // POOL
-_HALF: Final = INPUT_SIZE // 2
-"""Pixels; the films are held at half their side while they train."""
-_PARTS: Final = (
-    FaultName.PART, FaultName.HALF, FaultName.SHUFFLED, FaultName.COLLAGE, FaultName.SMALL,
-)  # fmt: skip
+_CUT: Final = (FaultName.HALF, FaultName.PART, FaultName.SHUFFLED)
+"""Made anew in each batch: they look most like a chest, and each film gives many."""
+_CUT_ODDS: Final = (0.5, 0.25, 0.25)
+_PAGES: Final = (FaultName.COLLAGE, FaultName.SMALL)
+"""Made once, among the pictures of no chest."""
 _SHARES: Final = {
-    Content.UPRIGHT: 0.34, Content.TURNED: 0.16, Content.MIRRORED: 0.24,
-    Content.INVERTED: 0.1, Content.OTHER: 0.16,
+    Content.UPRIGHT: 0.32, Content.TURNED: 0.13, Content.MIRRORED: 0.27,
+    Content.INVERTED: 0.06, Content.OTHER: 0.22,
 }  # fmt: skip
-"""Share of each content in a batch."""
+"""Share of each content in a batch; of the upright ones as many stand there mirrored as well."""
+_TILTED: Final = 0.4
+"""Share of the turned films that are turned by any angle, not by a right one."""
+_CUT_SHARE: Final = 0.6
+"""Of the films of no whole chest, how many are cut from one; the rest are pages and pictures."""
 
 
 class Batches:
@@ -41,50 +45,80 @@ class Batches:
         phantoms: int,
         others: int,
     ) -> None:
-        shape = (len(pixels), _HALF, 2, _HALF, 2)
-        films = pixels.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
+        self._pixels, self._rng = pixels, rng
+        films = _smaller(pixels)
+        drawn = [draw_phantom(_SIDE, rng) for _ in range(phantoms)]
         pictures = [
-            draw_object(_HALF, rng, photographs=True)
-            if rng.random() < 0.6  # noqa: PLR2004  # the rest are parts of films
-            else self._part(films, rng)
+            draw_object(_SIDE, rng, photographs=True)
+            if rng.random() < 0.9  # noqa: PLR2004  # the rest are pages with films on them
+            else self._page(films)
             for _ in range(others)
         ]
-        drawn = [draw_phantom(_HALF, rng) for _ in range(phantoms)]
         self._films = torch.from_numpy(np.concatenate([films, np.stack(drawn)]))[:, None]
         self._others = torch.from_numpy(np.stack(pictures))[:, None]
         self._counts = [round(_SHARES[c] * batch_size) for c in CONTENTS]
+        self._cut = max(1, round(_CUT_SHARE * self._counts[-1]))
         self._contents = torch.cat(
             [torch.full((count,), index) for index, count in enumerate(self._counts)]
         )
 
-    @staticmethod
-    def _part(films: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        rows = rng.integers(len(films), size=5)
-        fault = FAULTS[_PARTS[int(rng.integers(len(_PARTS)))]]
-        return fault.make(films[rows[0]], films[rows[1:]], rng).astype(np.float32)
+    def _page(self, films: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = self._rng.integers(len(films), size=5)
+        fault = FAULTS[_PAGES[int(self._rng.integers(len(_PAGES)))]]
+        return fault.make(films[rows[0]], films[rows[1:]], self._rng).astype(np.float32)
+
+    def _cuts(self, generator: torch.Generator) -> Tensor:
+        """Halves, parts and shuffles of films that were moved before they were cut."""
+        rows = self._rng.integers(len(self._pixels), size=self._cut)
+        films = torch.from_numpy(self._pixels[rows].astype(np.float32))[:, None]
+        films = _moved(films, torch.zeros(len(films), dtype=torch.bool), generator)
+        kinds = self._rng.choice(len(_CUT), size=self._cut, p=_CUT_ODDS)
+        squares = films[:, 0].numpy()
+        made = [
+            FAULTS[_CUT[int(kind)]].make(square, squares[:0], self._rng)
+            for kind, square in zip(kinds, squares, strict=True)
+        ]
+        return functional.avg_pool2d(torch.from_numpy(np.stack(made))[:, None], POOL)
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Films (n, 1, 56, 56) and their contents (n,)."""
+        """Films (n, 1, side, side) of the network's side, and their contents (n,)."""
         chest = sum(self._counts[:-1])
         rows = torch.randint(len(self._films), (chest,), generator=generator)
-        other = torch.randint(len(self._others), (self._counts[-1],), generator=generator)
+        mirrored = self._contents[:chest] == CONTENTS.index(Content.MIRRORED)
+        rows[mirrored] = rows[
+            : int(mirrored.sum())
+        ].clone()  # what differs is the side, not the film
+        others = self._counts[-1] - self._cut
+        other = torch.randint(len(self._others), (others,), generator=generator)
         films = torch.cat([self._films[rows], self._others[other]])
-        tilted = (self._contents == CONTENTS.index(Content.TURNED)) & (
-            torch.rand(len(films), generator=generator) < 0.25  # noqa: PLR2004  # of the turned
+        tilted = (self._contents[: len(films)] == CONTENTS.index(Content.TURNED)) & (
+            torch.rand(len(films), generator=generator) < _TILTED
         )
-        films = _varied(films, tilted, generator)
-        for index in torch.nonzero(~tilted).flatten().tolist():
+        films = torch.cat([_moved(films, tilted, generator), self._cuts(generator)])
+        films = _covered(_developed(films, generator), generator)
+        done = torch.rand(len(films), generator=generator) < 0.6  # noqa: PLR2004  # of the cuts
+        done[: len(tilted)] = tilted
+        for index in torch.nonzero(~done).flatten().tolist():
             films[index] = _fault(films[index], CONTENTS[int(self._contents[index])], generator)
         return films + 0.02 * torch.randn(films.shape, generator=generator), self._contents
+
+
+def _smaller(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Means of the network's side, shape (n, side, side)."""
+    shape = (-1, _SIDE, POOL, _SIDE, POOL)
+    made = [
+        p.reshape(shape).mean(axis=(2, 4), dtype=np.float32) for p in np.array_split(pixels, 32)
+    ]
+    return np.concatenate(made)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def _varied(films: Tensor, tilted: Tensor, generator: torch.Generator) -> Tensor:
-    """Vary geometry and grey scale as radiographers, plates and archives do; levels 0 to 1."""
-    count = len(films)
+def _moved(films: Tensor, tilted: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary geometry as radiographers do; any levels in, levels 0 to 1 out."""
+    count, side = len(films), films.shape[-1]
     turn = _uniform(count, -10, 10, generator)
     sign = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)  # noqa: PLR2004
     turn = torch.where(tilted, sign * _uniform(count, 28, 150, generator), turn).deg2rad()
@@ -99,27 +133,32 @@ def _varied(films: Tensor, tilted: Tensor, generator: torch.Generator) -> Tensor
     )
     low = films.amin(dim=(2, 3), keepdim=True)
     films = (films - low) / (films.amax(dim=(2, 3), keepdim=True) - low).clamp(min=1.0)
-    grid = functional.affine_grid(theta, [count, 1, _SIDE, _SIDE], align_corners=False)
+    grid = functional.affine_grid(theta, [count, 1, side, side], align_corners=False)
     black = torch.rand(1, generator=generator).item() < 0.7  # noqa: PLR2004  # else the edge goes on
-    films = functional.grid_sample(
+    return functional.grid_sample(
         films, grid, padding_mode="zeros" if black else "border", align_corners=False
     )
+
+
+def _developed(films: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary the grey scale and the sharpness as plates and archives do; levels 0 to 1."""
+    count = len(films)
     cut = _uniform(count, 0.0, 0.15, generator).view(-1, 1, 1, 1)
     top = 1 - _uniform(count, 0.0, 0.25, generator).view(-1, 1, 1, 1)
     films = ((films - cut) / (top - cut)).clamp(min=1e-6, max=1)
     films = films ** _uniform(count, -0.6, 0.6, generator).exp().view(-1, 1, 1, 1)
     if torch.rand(1, generator=generator).item() < 0.3:  # noqa: PLR2004  # a third of the batches
-        side = int(torch.randint(28, _SIDE, (1,), generator=generator))
+        side = int(torch.randint(_SIDE // 2, _SIDE, (1,), generator=generator))
         small = functional.interpolate(films, size=(side, side), mode="bilinear", antialias=True)
         films = functional.interpolate(small, size=(_SIDE, _SIDE), mode="bilinear")
-    return _covered(films, generator)
+    return films
 
 
 def _covered(films: Tensor, generator: torch.Generator) -> Tensor:
     """Cover an edge or a corner of some films: collimation, and the letter that marks the side."""
     for film in films:
         if torch.rand(1, generator=generator).item() < 0.3:  # noqa: PLR2004
-            edge = int(torch.randint(1, 7, (1,), generator=generator))
+            edge = int(torch.randint(1, _SIDE // 8, (1,), generator=generator))
             level = float(torch.randint(2, (1,), generator=generator))
             match int(torch.randint(4, (1,), generator=generator)):
                 case 0:
@@ -131,7 +170,7 @@ def _covered(films: Tensor, generator: torch.Generator) -> Tensor:
                 case _:
                     film[:, :, -edge:] = level
         for _ in range(int(torch.randint(4, (1,), generator=generator))):
-            high, wide = torch.randint(2, 10, (2,), generator=generator).tolist()
+            high, wide = torch.randint(_SIDE // 28, _SIDE // 6, (2,), generator=generator).tolist()
             top, left = torch.randint(_SIDE, (2,), generator=generator).tolist()
             film[:, top : top + high, left : left + wide] = torch.rand(1, generator=generator)
     return films

@@ -25,7 +25,7 @@ from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
 from cxr_device.training.signing import Ed25519PrivateKey
-from cxr_device.training.whole_file import write_text
+from cxr_device.whole_file import write_text
 
 __all__ = [
     "FALSE_REFUSALS",

@@ -18,7 +18,7 @@ from torch import nn
 from cxr_device.errors import DatasetError
 from cxr_device.training.config import TrainingConfig
 from cxr_device.training.prepared import is_prepared, read_record
-from cxr_device.training.whole_file import write_text
+from cxr_device.whole_file import write_text
 
 __all__ = ["RunFolder", "cohorts", "commit", "identity", "manifest_digests", "versions"]
 

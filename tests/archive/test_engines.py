@@ -1,7 +1,9 @@
 """Engines: worker processes and Ray's actors run one scorer; a film ends alone."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,39 @@ def test_worker_processes_give_each_block_its_rows_and_take_two_at_a_time(tmp_pa
         assert told[number] == alone(films)
     statuses = [json.loads(line)["status"] for line in told[10].splitlines()]
     assert statuses == ["analyzed", "failed"]
+
+
+@verifies("SRS-300@f5f6d75e", level="integration")
+def test_a_run_that_is_closed_waits_for_the_block_in_hand_and_begins_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    in_hand = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        """As a pool of processes, but in threads."""
+
+        def __init__(self, workers: int, *, initargs: Any, **_options: Any) -> None:
+            monkeypatch.setattr(engines, "_closing", initargs[1])
+            super().__init__(workers)
+
+    def score(films: Sequence[Path]) -> str:
+        begun.append(len(films))
+        if len(films) > 1:
+            in_hand.set()
+            assert engines._closing is not None  # noqa: SLF001
+            assert engines._closing.wait(30)  # noqa: SLF001
+        return ""
+
+    monkeypatch.setattr(engines, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(engines, "_scorer", score)
+    blocks = [(number, [tmp_path / "film.dcm"] * number) for number in range(1, 5)]
+    scored = engines.local(blocks, "onnxruntime", 1)
+    assert next(scored) == (1, "")
+    assert in_hand.wait(30)
+    scored.close()  # type: ignore[attr-defined]
+    assert begun == [1, 2]
+    assert engines._score([]) == ""  # noqa: SLF001
 
 
 @verifies("SRS-301@8ce8f2a9", "RC-301@4d82e888", level="integration")

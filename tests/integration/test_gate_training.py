@@ -13,16 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_device import Device, IntegrityError
+from cxr_device import Device, IntegrityError, runtimes
 from cxr_device.phantom import draw
 from cxr_device.pixel_gate import CONTENTS, Content
+from cxr_device.preprocessing import resize, standardize
 from cxr_device.release import PACKAGE, Release
 from cxr_device.result import Analyzed
 from verification import verifies
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+import torch
+
 from cxr_device.training.gate import GateConfig, fit_gate
+from cxr_device.training.gate_batches import Batches
 from cxr_device.training.gate_films import FAULTS, FaultName, draw_object
 from cxr_device.training.gate_rates import every_answer
 from cxr_device.training.lock import gate_threshold, lock_gate
@@ -150,6 +154,28 @@ def test_pictures_of_no_chest_are_drawn_alike_from_one_seed() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert all(np.isfinite(picture).all() and picture.shape == (48, 48) for picture in first)
     assert len({picture.tobytes() for picture in first}) == 40
+
+
+def test_a_batch_holds_each_content_and_films_of_the_networks_side() -> None:
+    rng = np.random.default_rng(2)
+    films = rng.integers(0, 65_535, size=(5, 224, 224), dtype=np.uint16)
+    batches = Batches(films, rng=rng, batch_size=40, phantoms=1, others=3)
+    for seed in range(3):
+        drawn, contents = batches.draw(torch.Generator().manual_seed(seed))
+        assert drawn.shape == (len(contents), 1, 112, 112)
+        assert torch.isfinite(drawn).all()
+        assert set(contents.tolist()) == set(range(len(CONTENTS)))
+
+
+@verifies("SRS-125@1d130270", level="integration")
+def test_the_gate_exchanges_upright_and_mirrored_in_a_mirror_image(release: Release) -> None:
+    infer = runtimes.on_cpu(release.pixel_gate.graph, threads=1)
+    frame = draw(opacity=True, rng=np.random.default_rng(3), side=448)
+    film = standardize(resize(frame.astype(np.float32), 224))[np.newaxis, np.newaxis]
+    seen, mirrored = infer(film)[0], infer(np.ascontiguousarray(film[..., ::-1]))[0]
+    assert int(np.argmax(seen)) == CONTENTS.index(Content.UPRIGHT)
+    assert int(np.argmax(mirrored)) == CONTENTS.index(Content.MIRRORED)
+    assert mirrored == pytest.approx(seen[[2, 1, 0, 3, 4]], abs=1e-4)
 
 
 @verifies("SRS-284@9afe2b00", "RC-284@ef8e8375", level="integration")
