@@ -434,4 +434,4 @@ def _average(
 ) -> None:
     """Average exponentially, with a memory that grows: the start weighs nothing at the end."""
     kept = min(decay, (1 + int(count)) / (10 + int(count)))
-    get_ema_multi_avg_fn(kept)(averaged, current, count)
+    get_ema_multi_avg_fn(kept)(averaged, current, count)  # type: ignore[no-untyped-call]

@@ -45,7 +45,8 @@ class Graphs:
             saved = [buffer.detach().clone() for buffer in self.net.buffers()]
             sample = batch.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-                graph = torch.cuda.make_graphed_callables(_Recorded(self.net), (sample,))
+                graph = _Recorded(self.net)
+                torch.cuda.make_graphed_callables(graph, (sample,))  # changes it in place
             with torch.no_grad():
                 for buffer, value in zip(self.net.buffers(), saved, strict=True):
                     buffer.copy_(value)
