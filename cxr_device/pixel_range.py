@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cxr_device.checks import Verdict
 from cxr_device.label import Label
@@ -52,7 +53,7 @@ def judge_pixels(
         if padded > MAX_PADDING_SHARE:
             return _rejected(f"{padded:.1%} padding", "too little of the frame is film")
     sample = stored[::2, ::2] if stored.size > _SAMPLE else stored
-    counts = np.bincount(sample.ravel(), minlength=1 << bits_stored)
+    counts = _histogram(sample, bits_stored)
     shown = _levels(counts)
     fault = _fault(counts, label)
     if fault is None and table is not None:
@@ -62,6 +63,15 @@ def judge_pixels(
     if fault is not None:
         return _rejected(shown, fault)
     return Verdict(outcome=Outcome.PASS, value=shown, message="a film with contrast")
+
+
+def _histogram(
+    sample: NDArray[np.uint8] | NDArray[np.uint16], bits_stored: int
+) -> NDArray[np.int64]:
+    """Pixels of each level, shape (2 ** bits_stored,)."""
+    if sample.dtype == np.uint8:  # NumPy widens each pixel to eight bytes first
+        return np.array(Image.fromarray(np.ascontiguousarray(sample)).histogram())
+    return np.bincount(sample.ravel(), minlength=1 << bits_stored)
 
 
 def _levels(counts: NDArray[Any]) -> str:
