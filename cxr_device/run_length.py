@@ -65,7 +65,7 @@ def _fills(packed: memoryview, plane: NDArray[np.uint8]) -> bool:
 
 
 def _unpacked(packed: memoryview, plane: NDArray[np.uint8]) -> int | None:
-    """Number of bytes that the runs unpack to; None where one is cut or `plane` is too small."""
+    """Count the bytes that the runs unpack to; None: one is cut, or `plane` is too small."""
     import imagecodecs  # noqa: PLC0415  # only the worker pays for it
 
     if not packed:

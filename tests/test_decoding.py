@@ -376,7 +376,7 @@ def test_rle_that_takes_longer_than_the_limit_is_ended(label: Label) -> None:
     decoder.close()
 
 
-@verifies("SRS-224@8e558387", "RC-179@88e1ca7f", "SRS-134@b7915f8f", level="integration")
+@verifies("SRS-224@8e558387", "RC-179@88e1ca7f", "SRS-134@45e5cd16", level="integration")
 @pytest.mark.parametrize("syntax", [RLE, JPEG_LS])
 def test_a_frame_may_take_8_s(syntax: str, label: Label, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
@@ -479,7 +479,7 @@ def test_a_frame_of_another_size_is_refused(decoder: Decoder, label: Label) -> N
         decoder.decode(taken(film, label))
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_the_worker_s_death_is_one_verdict_and_the_next_film_decodes(label: Label) -> None:
     decoder, film = Decoder(), taken(compressed(dx(), JPEG_LS), label)
     decoder.decode(film)
@@ -493,7 +493,7 @@ def test_the_worker_s_death_is_one_verdict_and_the_next_film_decodes(label: Labe
     decoder.close()
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_a_decoder_that_hangs_is_ended_at_the_time_limit(label: Label) -> None:
     decoder = Decoder(time_limit_s=0.0)
     with pytest.raises(DecodeError, match="more than 0 s") as caught:
@@ -502,7 +502,7 @@ def test_a_decoder_that_hangs_is_ended_at_the_time_limit(label: Label) -> None:
     decoder.close()
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_the_worker_runs_under_a_memory_limit(label: Label) -> None:
     from pathlib import Path  # noqa: PLC0415
 
@@ -532,7 +532,7 @@ def test_a_stream_longer_than_the_shared_memory_is_refused(
     assert caught.value.value == f"{len(stream)} bytes"
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_closing_ends_the_worker_and_the_next_film_starts_another(
     jpeg_ls: tuple[FileDataset, bytes], label: Label
 ) -> None:
