@@ -166,12 +166,17 @@ def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> di
 
 
 def peak_mib(path: Path) -> float:
-    """Largest resident set of a process that reads one film, or of its worker, in MiB."""
+    """Largest resident set of a process that reads one film, or of its worker, in MiB.
+
+    By VmHWM, which is of the one program: `ru_maxrss` keeps that of the process it was started
+    from, and this one holds torch.
+    """
     script = (
-        "import resource, sys; from cxr_device import Device; d = Device.load();"
-        "d.read(sys.argv[1]); d.close();"
-        "print(max(resource.getrusage(w).ru_maxrss for w in"
-        " (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
+        "import sys; from pathlib import Path; from cxr_device import Device;"
+        "d = Device.load(); d.read(sys.argv[1]); tasks = Path('/proc/self/task').iterdir();"
+        "ids = ['self', *(i for t in tasks for i in (t / 'children').read_text().split())];"
+        "print(max(int(line.split()[1]) for i in ids"
+        " for line in Path('/proc', i, 'status').read_text().splitlines() if 'VmHWM' in line))"
     )
     command = [sys.executable, "-c", script, str(path)]
     told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603

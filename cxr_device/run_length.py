@@ -56,20 +56,17 @@ def _fills(packed: memoryview, plane: NDArray[np.uint8]) -> bool:
     found = _unpacked(packed, plane)
     if found is None:  # PS3.5 G.3.1 pads with zero; another byte looks like a run that is cut
         found = _unpacked(packed[:-1], plane)
-    if found is None or found < count:
-        return False
-    if found == count and packed[-2:-1].tobytes() != _PASSED_OVER:
-        return True
-    without = _unpacked(packed[:-2], plane)  # the last two bytes must have been needed
-    return without is None or without < count
+    fills = found is not None and found >= count
+    if fills and (found != count or packed[-2:-1].tobytes() == _PASSED_OVER):
+        without = _unpacked(packed[:-2], plane)  # the last two bytes must have been needed
+        fills = without is None or without < count
+    return fills
 
 
 def _unpacked(packed: memoryview, plane: NDArray[np.uint8]) -> int | None:
     """Count the bytes that the runs unpack to; None: one is cut, or `plane` is too small."""
     import imagecodecs  # noqa: PLC0415  # only the worker pays for it
 
-    if not packed:
-        return 0
     decode: Any = imagecodecs.packbits_decode  # its stub knows no view as its input
     try:
         return len(decode(packed, out=plane))
