@@ -56,6 +56,8 @@ def printable(text: str) -> str:
     >>> printable("\x1b[2J")
     '\\x1b[2J'
     """
+    if text.isprintable():
+        return text
     return "".join(
         character
         if character.isprintable()

@@ -1,7 +1,7 @@
 """Decoder worker: the process in which native decoders run, and the parent's end of it.
 
-Frames cross in shared memory, requests and answers as JSON lines. The process loads nothing but
-NumPy and imagecodecs, holds its limits, and is killed when a stream takes too long.
+Streams and frames cross in shared memory, requests and answers as JSON lines. The process loads
+nothing but NumPy and imagecodecs, holds its limits, and is killed when a stream takes too long.
 """
 
 import contextlib
@@ -22,7 +22,14 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DECODERS", "MEMORY_LIMIT", "REGION", "StreamError", "Worker", "WorkerDiedError"]
+from cxr_device import run_length
+
+__all__ = [
+    "DECODERS", "MEMORY_LIMIT", "REGION", "RLE", "StreamError", "Worker", "WorkerDiedError",
+]  # fmt: skip
+
+RLE: Final = "1.2.840.10008.1.2.5"
+"""RLE Lossless (PS3.5 annex G)."""
 
 DECODERS: Final = {
     "1.2.840.10008.1.2.4.50": "jpeg8",
@@ -135,8 +142,20 @@ def _end(process: subprocess.Popen[bytes], shared: mmap.mmap, file: IO[bytes]) -
     file.close()
 
 
-def _decoded(stream: bytes, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Decode in the worker; anything that is not one grey frame of the right size is an error."""
+def _fill(
+    shared: mmap.mmap, *, stream: memoryview, syntax: str, shape: tuple[int, int, int]
+) -> None:
+    """Decode in the worker, into the shared memory where the parent looks for the frame."""
+    rows, columns, width = shape
+    frame = np.frombuffer(shared, dtype=f"<u{width}", count=rows * columns)
+    if syntax == RLE:
+        run_length.unpack(stream, into=frame.view(np.uint8).reshape(-1, width))
+    else:
+        np.copyto(frame.reshape(rows, columns), _decoded(stream, syntax, shape))
+
+
+def _decoded(stream: memoryview, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Decode a JPEG family; what is not one grey frame of the right size is an error."""
     import imagecodecs  # noqa: PLC0415  # only the worker pays for it
 
     frame = np.asarray(getattr(imagecodecs, f"{DECODERS[syntax]}_decode")(stream))
@@ -169,9 +188,8 @@ def _serve(descriptor: int) -> None:
     answers.write(b"{}\n")
     for request in _requests():
         try:
-            stream = shared[REGION : REGION + request["length"]]
-            frame = _decoded(stream, request["syntax"], tuple(request["shape"]))
-            shared[: frame.nbytes] = frame.tobytes()
+            stream = memoryview(shared)[REGION : REGION + request["length"]]
+            _fill(shared, stream=stream, syntax=request["syntax"], shape=tuple(request["shape"]))
             answer = {}
         except Exception as error:  # noqa: BLE001  # the answer says which
             answer = {"error": f"{type(error).__name__}: {error}"}

@@ -1,42 +1,35 @@
 """Decoding: PixelData -> stored values, and the grey scale that the header asks for.
 
-Uncompressed frames and RLE are read in this process (no native decoder runs). The JPEG families
-are decoded in a worker process with a memory limit and a time limit (`decoder_worker`), because a
-damaged stream can kill a native decoder: the worker's death is one coded verdict.
+Uncompressed frames are read where they lie. RLE and the JPEG families are decoded in a worker
+process with a memory limit and a time limit (`decoder_worker`), because a damaged stream can kill a
+native decoder: the worker's death is one coded verdict.
 """
 
 import threading
-import time
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.uid import RLELossless
 
 from cxr_device.checks import Verdict
-from cxr_device.decoder_worker import REGION, StreamError, Worker, WorkerDiedError
+from cxr_device.decoder_worker import REGION, RLE, StreamError, Worker, WorkerDiedError
 from cxr_device.radiograph import LookupTable, Radiograph
 from cxr_device.vocabulary import UNCOMPRESSED, Outcome
 
 __all__ = ["DecodeError", "Decoded", "Decoder", "GreyScale", "grey_scale"]
 
-RLE: Final = str(RLELossless)
 TIME_LIMIT_S: Final = 8.0
 """Seconds for one frame; the slowest film measured (JPEG 2000, 3000 x 2500) takes under 2."""
 _END_OF_IMAGE: Final = b"\xff\xd9"
 """Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC; ISO/IEC 10918-1, 14495-1, 15444-1).
-Decoders fill a cut frame with grey and say nothing, so a stream without it is refused first."""
+Decoders fill a cut frame with grey and say nothing, so a stream without it is refused first. RLE
+has none: its segments must fill the frame."""
 MAX_FRAGMENTS: Final = 65536
 """Fragments of one frame; a film of 64 MiB in fragments of 1 KiB."""
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_RLE_HEADER: Final = 64
-"""Bytes: the number of segments, then 15 offsets (PS3.5 G.5)."""
-_RLE_RUNS: Final = 65536
-"""Runs between two looks at the clock."""
 LEVELS: Final = 32767
 """The grey scale of a table runs over 0 .. 2 x LEVELS: an odd count, so that inverting it is
 exact."""
@@ -94,12 +87,8 @@ class Decoder:
             The stream is damaged, the frame is not of the header's size, or the worker died or
             ran into a limit.
         """
-        if film.transfer_syntax_uid in UNCOMPRESSED:
-            frame = _raw(film)
-        elif film.transfer_syntax_uid == RLE:
-            frame = _rle(film, self._time_limit_s)
-        else:
-            frame = self._in_worker(film)
+        uncompressed = film.transfer_syntax_uid in UNCOMPRESSED
+        frame = _raw(film) if uncompressed else self._in_worker(film)
         return Decoded(
             stored=_unsigned(frame, film),
             bits_stored=_stated(film.bits_stored),
@@ -115,7 +104,8 @@ class Decoder:
 
     def _in_worker(self, film: Radiograph) -> NDArray[Any]:
         stream = _frame_bytes(film)
-        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        has_end = film.transfer_syntax_uid != RLE
+        if has_end and not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
             raise DecodeError("no end of image", "the compressed stream is cut")
         if len(stream) > REGION:
             raise DecodeError(f"{len(stream)} bytes", "the compressed frame is too long")
@@ -186,50 +176,6 @@ def _fragments(data: memoryview) -> list[memoryview]:
         items.append(data[begin : begin + length])
         at = begin + length
     raise DecodeError(f"more than {MAX_FRAGMENTS} fragments", "one frame needs fewer fragments")
-
-
-def _rle(film: Radiograph, time_limit_s: float) -> NDArray[Any]:
-    """Decode RLE (PS3.5 annex G): a segment for each byte of a pixel, the most significant first.
-
-    Plain Python, because no native decoder runs in this process; output and time are bounded.
-    """
-    rows, columns, width = _shape(film)
-    stream, count = _frame_bytes(film), rows * columns
-    header = np.frombuffer(stream[:_RLE_HEADER].ljust(_RLE_HEADER, b"\0"), dtype="<u4")
-    if header[0] != width:
-        raise DecodeError(f"{header[0]} segments", f"{width} are needed")
-    offsets = [*map(int, header[1 : 1 + width]), len(stream)]
-    if offsets[0] < _RLE_HEADER or offsets != sorted(offsets):
-        raise DecodeError("segment offsets", "the RLE header is damaged")
-    deadline = time.monotonic() + time_limit_s
-    frame = np.empty((count, width), dtype=np.uint8)
-    for place, (begin, end) in enumerate(pairwise(offsets)):
-        segment = _unpacked(stream[begin:end], count, deadline)
-        frame[:, width - 1 - place] = np.frombuffer(segment, dtype=np.uint8, count=count)
-    return frame.view(f"<u{width}").reshape(rows, columns)
-
-
-def _unpacked(packed: bytes, count: int, deadline: float) -> bytearray:
-    """Unpack one RLE segment to `count` bytes (PS3.5 G.3.2, PackBits), or refuse it."""
-    segment, at, end = bytearray(), 0, len(packed)
-    while at < end and len(segment) < count:
-        if time.monotonic() > deadline:
-            raise DecodeError("time limit", "the RLE stream takes too long")
-        for _ in range(_RLE_RUNS):
-            if at >= end or len(segment) >= count:
-                break
-            control = packed[at]
-            if control < 128:  # noqa: PLR2004  # a literal run of control + 1 bytes
-                segment += packed[at + 1 : at + 2 + control]
-                at += 2 + control
-            elif control > 128:  # noqa: PLR2004  # the next byte, 257 - control times
-                segment += packed[at + 1 : at + 2] * (257 - control)
-                at += 2
-            else:
-                at += 1
-    if not count <= len(segment) <= count + 1 or end - at > 1:  # one byte of padding
-        raise DecodeError(f"{len(segment)} bytes", f"an RLE segment is not the needed {count}")
-    return segment
 
 
 def _unsigned(frame: NDArray[Any], film: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:

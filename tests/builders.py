@@ -139,6 +139,13 @@ def splice(film: FileDataset, element: bytes, before: bytes = b"\x10\x00\x10\x00
     return data[:at] + element + data[at:]
 
 
+def run_lengths(*segments: bytes, count: int | None = None) -> bytes:
+    """Write an RLE frame (PS3.5 annex G) of packed segments; `count` is the number it states."""
+    offsets = [64 + sum(map(len, segments[:at])) for at in range(len(segments))]
+    words = [len(segments) if count is None else count, *offsets, *[0] * (15 - len(segments))]
+    return b"".join(word.to_bytes(4, "little") for word in words) + b"".join(segments)
+
+
 def nested(depth: int) -> bytes:
     """A film with `depth` sequences, each inside the one before (undefined lengths)."""
     opening = b"\x08\x00\x40\x11SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4

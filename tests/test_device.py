@@ -157,7 +157,7 @@ def test_a_film_that_does_not_decode_fails_and_goes_no_further(reader: Device) -
     film.PixelData = film.PixelData.replace(b"\x02\0\0\0", b"\x03\0\0\0", 1)
     result = reader.read(to_bytes(film))
     assert isinstance(result, Failed)
-    assert checks(result)[CheckCode.DECODE].value == "3 segments"
+    assert checks(result)[CheckCode.DECODE].value == "ValueError: 3 segments, 2 are needed"
     assert checks(result)[CheckCode.PIXEL_RANGE].outcome == "not_run"
 
 

@@ -103,3 +103,16 @@ def test_padding_may_cover_45_percent_of_a_film(more: int, outcome: Outcome, lab
     frame = flat.reshape(1000, 1000)
     verdict = judge_pixels(frame, bits_stored=12, label=label, padding=(0, 899))
     assert verdict.outcome is outcome
+
+
+@verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("side", [640, 2560])  # every pixel is judged; a quarter of them
+def test_every_judged_pixel_is_counted_in_8_bits_as_in_16(
+    kind: type[np.uint8 | np.uint16], side: int, label: Label
+) -> None:
+    levels = (np.arange((side // 2) ** 2) % 40).reshape(side // 2, side // 2)
+    levels[-1, -8:] = range(200, 208)  # each once, behind all others
+    frame = levels.repeat(2, axis=0).repeat(2, axis=1).astype(kind)  # a quarter shows the same
+    verdict = judge_pixels(frame, bits_stored=8 * frame.itemsize, label=label)
+    assert verdict.value == "48 grey levels, 2.5% at one"

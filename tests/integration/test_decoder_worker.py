@@ -44,7 +44,7 @@ def _go_on(process: int) -> None:
         os.kill(process, signal.SIGCONT)
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 @pytest.mark.parametrize("how", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
 def test_a_worker_that_dies_costs_one_film(
     how: signal.Signals, decoder: Decoder, film: Radiograph
@@ -58,7 +58,7 @@ def test_a_worker_that_dies_costs_one_film(
     assert np.array_equal(decoder.decode(film).stored, pixels())
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_a_worker_that_never_answers_is_ended_at_the_limit(
     decoder: Decoder, film: Radiograph
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_worker_that_never_answers_is_ended_at_the_limit(
     assert np.array_equal(decoder.decode(film).stored, pixels())
 
 
-@verifies("SRS-134@b7915f8f", "RC-134@80d9435b", level="integration")
+@verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
 def test_an_allocation_beyond_the_limit_costs_one_film(
     decoder: Decoder, film: Radiograph, label: Label
 ) -> None:

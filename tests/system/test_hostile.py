@@ -147,8 +147,8 @@ _DEATHS = {
 
 
 @verifies(
-    "SRS-134@b7915f8f",
-    "RC-134@80d9435b",
+    "SRS-134@45e5cd16",
+    "RC-134@74902e5f",
     "SRS-128@1d0fb40e",
     "RC-128@24430ffb",
     "SRS-179@e15c5319",
@@ -194,8 +194,8 @@ def _packed(syntax: str) -> FileDataset:
 @verifies(
     "SRS-128@1d0fb40e",
     "RC-128@24430ffb",
-    "SRS-134@b7915f8f",
-    "RC-134@80d9435b",
+    "SRS-134@45e5cd16",
+    "RC-134@74902e5f",
     "SRS-179@e15c5319",
     "RC-179@88e1ca7f",
     level="integration",
