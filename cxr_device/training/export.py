@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, external_data_helper, helper, numpy_helper
 from safetensors.torch import save_file
 
 from cxr_device.network import HEADS, Ensemble
@@ -40,6 +40,7 @@ def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
             weight.copy_(weight.half())
     state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
     save_file({k: v.half() if v.ndim > 1 else v for k, v in state.items()}, weights)
+    weights.chmod(0o644)  # the library keeps a new file to its owner
     example = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
     program = torch.onnx.export(
         net,
@@ -76,6 +77,7 @@ def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
         elif len(data) > _SMALL:
             message = f"{tensor.name}: {len(data)} bytes are not in {weights.name}"
             raise ValueError(message)
+    _plain(model.graph)
     nodes = [*widened, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -90,6 +92,49 @@ def export(net: Ensemble, *, weights: Path, graph: Path) -> None:
         message = f"the graph gives {shape[-1]} logits, {len(HEADS)} heads are named"
         raise ValueError(message)
     onnx.checker.check_model(str(graph))
+
+
+def _plain(graph: GraphProto) -> None:
+    """Take out what the exporter lets every run compute anew, so that a runtime can fuse the rest.
+
+    A convolution without a bias is given zeros, and the bounds of a clip are cast to the type of
+    what is clipped: neither is a constant to a runtime, so that it fuses no batch normalization.
+
+    Raises
+    ------
+    ValueError
+        A convolution's bias is computed from something else than one zero.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    weights = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) > 2 and node.input[2] not in weights:  # noqa: PLR2004  # kernel, bias
+            if not _is_zeros(makers[node.input[2]], makers):
+                message = f"{node.name}: its bias is computed, and not of zeros"
+                raise ValueError(message)
+            del node.input[2]
+        if node.op_type == "Clip":
+            for place in (1, 2):
+                cast = makers[node.input[place]]
+                if cast.op_type == "CastLike":
+                    node.input[place] = cast.input[0]
+    used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+    while True:
+        kept = [node for node in graph.node if used & set(node.output)]
+        if len(kept) == len(graph.node):
+            return
+        del graph.node[:]
+        graph.node.extend(kept)
+        used = {name for node in kept for name in node.input} | {o.name for o in graph.output}
+
+
+def _is_zeros(node: NodeProto, makers: dict[str, NodeProto]) -> bool:
+    """Whether a node spreads the constant zero."""
+    while node.op_type in {"Expand", "CastLike"}:
+        node = makers[node.input[0]]
+    if node.op_type != "Constant":
+        return False
+    return not np.any(numpy_helper.to_array(node.attribute[0].t))
 
 
 def _places(weights: Path) -> dict[bytes, int]:

@@ -33,3 +33,20 @@ def test_a_freshly_exported_network_is_taken_apart(
     )
     found = explain(ModelInput(pixels=noise))
     assert found.cells.sum() + found.offset == pytest.approx(float(score), abs=1e-4)
+
+
+@verifies("SRS-354@8daf74c4", level="integration")
+def test_the_graph_leaves_nothing_constant_to_compute(release: Release) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    graph = onnx.load(str(release.graph), load_external_data=False).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    weights = {tensor.name for tensor in graph.initializer}
+    kinds = {node.op_type for node in graph.node}
+    assert {"Conv", "Clip"} <= kinds
+    for node in graph.node:
+        if node.op_type == "Conv":
+            assert set(node.input[2:]) <= weights
+        if node.op_type == "Clip":
+            assert {makers[name].op_type for name in node.input[1:]} == {"Constant"}
+    used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+    assert all(used & set(node.output) for node in graph.node)
