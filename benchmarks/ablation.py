@@ -5,7 +5,8 @@
 The value is the AUC of the score (mean logit of the airspace heads) for the mined airspace label:
 within a view, and within a source and view, where knowing the source of a film earns nothing.
 Intervals and differences to the first run are of a bootstrap between patients. Rows of other runs
-on the same films stay in the table; BASE must be the run that they were compared with.
+on the same films stay in the table; BASE must be the run that they were compared with. A RUN of
+several folders, DIR+DIR, is the mean of their networks' logits: so releases are compared.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def scored(run: Path, films: Films) -> tuple[Floats, dict[str, Any]]:
 def main() -> None:
     """Measure every run and the mean of them all, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -92,9 +93,10 @@ def main() -> None:
     draws = [resampled(patients, rng) for _ in range(RESAMPLES)]
     rows, first = [], {}
     for run in asked.runs:
-        score, told = scored(run, films)
-        score = score[known]
-        row: dict[str, Any] = {"run": run.name, **told}
+        parts = [scored(Path(folder), films) for folder in run.split("+")]
+        score = np.mean([score for score, _ in parts], axis=0)[known]
+        names = "+".join(Path(folder).name for folder in run.split("+"))
+        row: dict[str, Any] = {"run": names, **(parts[0][1] if len(parts) == 1 else {})}
         for name, group in groups.items():
             again = np.array([within(score[d], truth[d], group[d]) for d in draws])
             row[name] = _estimate(within(score, truth, group), again, len(truth))
