@@ -8,9 +8,7 @@ is cut into folds by patient; each recipe of `recipes.toml` trains once without 
 `cxr_device.training.fit.fit` and nothing else, and answers the films it did not see. Phase `ship`
 trains the recipes that are named to be shipped on all of `train`. Every film is decoded once, and
 several runs share the machine. Written: `answers-NAME.npz` (logits of every film that was left
-out, by recipe) and the run folders. `--table` reads the answers, and writes `recipes.json`:
-AUC of the mined airspace label within source and view, and of RSNA's radiologists (they measure a
-recipe here; they teach nothing), with intervals of the difference to the first recipe.
+out, by recipe) and the run folders; `recipes_table.py` makes the table of them.
 """
 
 import argparse

@@ -118,14 +118,14 @@ def _plain(graph: GraphProto) -> None:
                 cast = makers[node.input[place]]
                 if cast.op_type == "CastLike":
                     node.input[place] = cast.input[0]
-    used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
-    while True:
+    before = -1
+    while before != len(graph.node):
+        before = len(graph.node)
+        used = {name for node in graph.node for name in node.input}
+        used |= {result.name for result in graph.output}
         kept = [node for node in graph.node if used & set(node.output)]
-        if len(kept) == len(graph.node):
-            return
         del graph.node[:]
         graph.node.extend(kept)
-        used = {name for node in kept for name in node.input} | {o.name for o in graph.output}
 
 
 def _is_zeros(node: NodeProto, makers: dict[str, NodeProto]) -> bool:

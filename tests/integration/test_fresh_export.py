@@ -25,6 +25,7 @@ def test_a_freshly_exported_network_is_taken_apart(
     net = Ensemble([build(architecture), build(architecture)])  # type: ignore[arg-type]
     weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
     export(net, weights=weights, graph=graph)
+    assert weights.stat().st_mode & 0o777 == 0o644  # every account of a machine may read it
     noise = np.random.default_rng(1).normal(size=(1, 1, 224, 224)).astype(np.float32)
     logits = runtimes.on_cpu(graph, threads=0)(noise)[0]
     score = np.mean([logits[HEADS.index(head)] for head in release.score_heads])
