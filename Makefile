@@ -77,6 +77,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --python-platform x86_64-many
   --generate-hashes --no-strip-extras --no-emit-index-url --no-header pyproject.toml
 bench-gpu: .venv/dev ## training and scoring on a GPU against its measured peaks
 	$(BIN)/python benchmarks/bench_gpu.py
+	$(BIN)/python benchmarks/bench_gpu_scoring.py
 
 lock: ## write the hash-pinned locks anew (needs uv)
 	$(COMPILE) -o requirements/base.txt

@@ -224,13 +224,21 @@ def dataset_renditions(
     help="Folder that the configuration's manifests lie in.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-def train(config: Path, data: Path, out: Path) -> None:
+@click.option(
+    "--tensorboard", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for TensorBoard's event files: the figures of the log, epoch by epoch.",
+)  # fmt: skip
+def train(config: Path, data: Path, out: Path, tensorboard: Path | None) -> None:
     """Train one network as CONFIG says; run again with the same --out, it goes on.
 
     A CONFIG with `stage = "pixel_gate"` trains the pixel gate's network.
     """
     import tomllib  # noqa: PLC0415
+    from importlib.util import find_spec  # noqa: PLC0415
 
+    if tensorboard is not None and find_spec("tensorboardX") is None:
+        message = "--tensorboard needs pip install 'cxr-device[tensorboard]'"
+        raise click.UsageError(message)
     with _research():
         from cxr_device.training.config import TrainingConfig  # noqa: PLC0415
         from cxr_device.training.fit import fit  # noqa: PLC0415
@@ -238,9 +246,13 @@ def train(config: Path, data: Path, out: Path) -> None:
 
         cache = out / "cache"
         if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
+            if tensorboard is not None:
+                message = "--tensorboard: a gate's run writes no event files; leave it out"
+                raise click.UsageError(message)
             click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
         else:
-            click.echo(fit(TrainingConfig.read(config), data=data, run=out, cache=cache))
+            found = TrainingConfig.read(config)
+            click.echo(fit(found, data=data, run=out, cache=cache, tensorboard=tensorboard))
 
 
 @click.command()

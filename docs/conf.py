@@ -35,6 +35,7 @@ html_show_sourcelink = False
 html_last_updated_fmt = None
 graphviz_output_format = "svg"
 cxr_drawings = {  # figures that are drawn while the documents are built
+    "data-efficiency": "validation.training_curves:data_efficiency",
     "training-loss": "validation.training_curves:loss",
     "tuning-auc": "validation.training_curves:tuning_auc",
 }

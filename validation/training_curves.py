@@ -1,4 +1,4 @@
-"""Training and tuning curves, drawn from the training record that ships with the weights."""
+"""Curves of training: by epoch, from the record that ships with the weights, and by films."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,10 +7,12 @@ from typing import Any, Final
 from validation.errors import ArgumentError
 from validation.figures import Chart, Mark
 
-__all__ = ["loss", "tuning_auc"]
+__all__ = ["data_efficiency", "loss", "tuning_auc"]
 
 COLOURS: Final = ("a", "b", "c", "d")
 DASHES: Final = ("", "6 3", "2 3")
+_MARGIN: Final = 0.01
+"""AUC; room above and below the intervals."""
 
 
 def loss(training_record: Mapping[str, Any]) -> str:
@@ -38,6 +40,62 @@ def tuning_auc(training_record: Mapping[str, Any]) -> str:
         "AUC",
         lambda entry: entry["tune_within_view_auc"]["score"],
     )
+
+
+def data_efficiency(curve: Mapping[str, Any]) -> str:
+    """Return the AUC by the number of films trained on, and what its fit says of more, as SVG.
+
+    Parameters
+    ----------
+    curve : mapping
+        `points`, each with `films` and `auc`; `all_of_nih`, the same for films that were not at
+        hand; `fit`: `plateau`, `factor` and `exponent` of plateau - factor * films ** -exponent.
+        Each `auc` has `estimate`, `lower` and `upper`.
+
+    Raises
+    ------
+    ArgumentError
+        If a value is missing or no number.
+    """
+    try:
+        entries = [*curve["points"], curve["all_of_nih"]]
+        places = [math.log2(_number(entry["films"])) for entry in entries]
+        aucs = [
+            tuple(_number(entry["auc"][key]) for key in ("estimate", "lower", "upper"))
+            for entry in entries
+        ]
+        plateau, factor, exponent = (
+            _number(curve["fit"][key]) for key in ("plateau", "factor", "exponent")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArgumentError(
+            argument="curve", found=f"no {error}", accepted="points, all_of_nih and fit"
+        ) from error
+    at_hand = places[-2]
+    low, high = (
+        min(lower for _, lower, _ in aucs) - _MARGIN,
+        max(upper for _, _, upper in aucs) + _MARGIN,
+    )
+    chart = Chart(
+        title="AUC by the number of films trained on",
+        x_label="Doublings of the films, 0: all that are at hand",
+        y_label="AUC",
+        x_range=(places[0] - at_hand - 0.3, places[-1] - at_hand + 0.3),
+        y_range=(low, high),
+        height=340.0,
+    )
+    steps = [places[0] + (places[-1] - places[0]) * step / 60 for step in range(61)]
+    chart.line(
+        [step - at_hand for step in steps],
+        [plateau - factor * 2 ** (-exponent * step) for step in steps],
+        dash="6 3",
+        label="fitted power law",
+    )
+    for place, (value, lower, upper) in zip(places, aucs, strict=True):
+        chart.mark(
+            Mark(x=place - at_hand, y=value, y_interval=(lower, upper), hollow=place > at_hand)
+        )
+    return chart.note("hollow: all of NIH, by the fit").svg()
 
 
 def _drawn(

@@ -69,8 +69,9 @@ class Limitations(Base):
 class Drawing(Base):
     """`.. drawing:: figure.svg` shows a figure of the repository inside the page.
 
-    With `:by:` the argument is a JSON file, and the figure is drawn from it by a function that
-    conf.py names in `cxr_drawings`; a value that it misses stops the build.
+    With `:by:` the argument is a JSON file, or a place in it (`file.json#/pointer`), and the figure
+    is drawn from it by a function that conf.py names in `cxr_drawings`; a value that it misses
+    stops the build.
     """
 
     required_arguments = 1
@@ -97,7 +98,8 @@ class Drawing(Base):
             raise ExtensionError(message) from error
 
     def _drawn(self) -> str:
-        content = self.value(f"{self.arguments[0]}#")
+        reference = str(self.arguments[0])
+        content = self.value(reference if "#" in reference else f"{reference}#")
         known: dict[str, str] = self.env.app.config.cxr_drawings
         module, _, function = str(known.get(self.options["by"], "")).partition(":")
         if not function:

@@ -3,13 +3,13 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from cxr_device.network import HEADS, build
 from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import SCORE_HEADS, TrainingConfig
+from cxr_device.training.events import events
 from cxr_device.training.films import (
     Films,
     draw_weights,
@@ -52,11 +53,14 @@ __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc
 _FEWEST_STEPS: Final = 3
 
 
-def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
+def fit(
+    config: TrainingConfig, *, data: Path, run: Path, cache: Path, tensorboard: Path | None = None
+) -> Path:
     """Train; returns the path of the averaged weights (safetensors). Goes on where it was cut.
 
     Writes into `run`: `log.jsonl` (a line an epoch), `state.pt` (state to resume from),
-    `weights.safetensors` (the exponential average after the chosen epoch) and `record.json`.
+    `weights.safetensors` (the exponential average after the chosen epoch) and `record.json`; into
+    `tensorboard`, where it is named, the figures of the log as event files.
     Started by `torchrun`, every rank calls this with a folder that all see; the first one writes.
 
     Raises
@@ -67,8 +71,9 @@ def fit(config: TrainingConfig, *, data: Path, run: Path, cache: Path) -> Path:
         The loss is not finite, or the ranks ended with different parameters.
     """
     run.mkdir(parents=True, exist_ok=True)
-    with join() as ranks:
-        return _Fit.begin(config, data=data, folder=RunFolder(run), cache=cache, ranks=ranks).run()
+    with join() as ranks, events(tensorboard if ranks.leads else None) as tell:
+        begun = _Fit.begin(config, data=data, folder=RunFolder(run), cache=cache, ranks=ranks)
+        return begun.run(tell)
 
 
 def _films(config: TrainingConfig, data: Path, split: str, cache: Path) -> Films:
@@ -139,8 +144,11 @@ class _Fit:
             resident=_resident(train, ranks.device),
         )  # fmt: skip
 
-    def run(self) -> Path:
-        """Train what is left of the epochs, and write weights and record."""
+    def run(self, tell: Callable[[dict[str, Any]], None]) -> Path:
+        """Train what is left of the epochs, and write weights and record.
+
+        `tell` is called with each line of the log.
+        """
         config, folder = self.config, self.folder
         truth = targets(self.tune.table)[:, HEADS.index("Airspace")]
         self._need_tuning_value(truth)
@@ -199,6 +207,7 @@ class _Fit:
                     folder.save_weights(average.module, folder.best)
                 folder.add_line(line)
                 folder.save_state(epoch, same, *state)
+                tell(line)
             self.ranks.wait()
         return self._finish(average.module)
 

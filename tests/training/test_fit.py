@@ -19,6 +19,7 @@ from verification import verifies
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+from event_files import told
 from safetensors.numpy import load_file
 
 from cxr_device.errors import DatasetError, TrainingError
@@ -341,7 +342,9 @@ def test_a_share_holds_whole_patients_and_is_part_of_a_larger_share() -> None:
 
 @verifies("SRS-332@43dcaf3b", level="integration")
 def test_a_share_of_the_patients_is_trained_on(data: Path, tmp_path: Path) -> None:
-    fit(config(tmp_path, share=0.5), data=data, run=tmp_path / "run", cache=tmp_path / "c")
+    half, run, events = config(tmp_path, share=0.5), tmp_path / "run", tmp_path / "events"
+    fit(half, data=data, run=run, cache=tmp_path / "c", tensorboard=events)
+    assert sorted(step for name, step in told(events) if name == "loss") == [1, 2, 3]
     table = read_manifests([data / "prepared/manifest.csv"])
     films = of_share(table[table["split"] == "train"], 0.5)
     assert record(tmp_path / "run")["films"]["train"] == len(films)

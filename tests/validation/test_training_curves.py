@@ -55,3 +55,39 @@ def test_a_missing_value_is_refused() -> None:
     for damaged in (without_loss, text, empty, {"members": []}, {}):
         with pytest.raises(ArgumentError):
             training_curves.loss(damaged)
+
+
+def curve(*aucs: float) -> dict[str, Any]:
+    """Return a curve of data efficiency with these AUCs; the last is that of more films."""
+    entries = [
+        {"films": 1000 * 2**n, "auc": {"estimate": auc, "lower": auc - 0.02, "upper": auc + 0.02}}
+        for n, auc in enumerate(aucs)
+    ]
+    fit = {"plateau": 0.8, "factor": 1.0, "exponent": 0.2}
+    return {"points": entries[:-1], "all_of_nih": entries[-1], "fit": fit}
+
+
+@verifies("SRS-212@efa9ce50", level="unit")
+def test_every_point_of_data_efficiency_is_drawn_with_its_interval() -> None:
+    svg = training_curves.data_efficiency(curve(0.56, 0.58, 0.6, 0.63))
+    heights = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)]
+    assert len(heights) == 4
+    assert heights == sorted(heights, reverse=True)  # a rising AUC rises on the page
+    assert svg.count('stroke-width="1.5"') == 4
+    assert svg.count('fill="var(--paper)" stroke=') == 1  # what was not measured is hollow
+
+
+@verifies("SRS-212@efa9ce50", level="unit")
+def test_data_efficiency_without_a_value_is_refused() -> None:
+    whole = curve(0.56, 0.58, 0.6)
+    for path in (("points", 0, "films"), ("points", 1, "auc", "lower"), ("fit", "factor")):
+        damaged: Any = copy.deepcopy(whole)
+        part = damaged
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = "many"
+        with pytest.raises(ArgumentError):
+            training_curves.data_efficiency(damaged)
+        del part[path[-1]]
+        with pytest.raises(ArgumentError):
+            training_curves.data_efficiency(damaged)
