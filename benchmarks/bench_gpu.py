@@ -103,7 +103,7 @@ def training(
 ) -> dict[str, float]:
     """Images a second of whole steps: gather, augment, forward, backward, AdamW.
 
-    On a GPU forward and backward are a CUDA graph, as in training, and eager beside it.
+    On a GPU forward and backward are a CUDA graph, as in training; eager and compiled beside.
     """
     augment, generator = Augmentation(), torch.Generator().manual_seed(0)
     focus = Focus(0.0, 4.0, 0.05)
@@ -128,7 +128,13 @@ def training(
     if device.type == "cuda":
         graph = Graphs(net).of(torch.randn(batch, 1, INPUT_SIZE, INPUT_SIZE, device=device))
         quick = batch / seconds(lambda: step(graph), device, rounds=rounds)
-        found |= {"images_a_second": quick, "eager_images_a_second": eager}
+        fused = torch.compile(net)
+        compiled = batch / seconds(lambda: step(fused), device, rounds=rounds)
+        found |= {
+            "images_a_second": quick,
+            "eager_images_a_second": eager,
+            "compiled_images_a_second": compiled,
+        }
     return found
 
 

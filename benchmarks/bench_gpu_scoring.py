@@ -23,6 +23,7 @@ from densenet_scoring import Scorer
 from torch import Tensor, nn
 
 from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.training.run_folder import commit
 
 RESULTS = Path(__file__).parent / "results/gpu_scoring.json"
 BATCHES = (512, 1024)
@@ -82,6 +83,7 @@ def on_gpu() -> dict[str, Any]:
     scorer = Scorer(net).compiled()
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device), "torch": torch.__version__,
+        "measured_with": f"bench_gpu_scoring.py of commit {commit()}",
         "peak": peaks(device, side=8192, copied=2**32), "batches": [],
         **difference(scorer, net, films(COMPARED, INPUT_SIZE, device, kind)),
     }  # fmt: skip

@@ -26,7 +26,7 @@ from scipy.optimize import least_squares
 
 from cxr_device.network import HEADS
 from cxr_device.training.config import SCORE_HEADS
-from cxr_device.training.films import read_manifests, targets
+from cxr_device.training.films import of_share, read_manifests, targets
 
 RESULTS = Path(__file__).parent / "results/recipes.json"
 BASE = "member"
@@ -39,6 +39,8 @@ CURVE = (
 NIH_TRAIN = 78_468
 """Films of the training list of the CheXNet reproductions on the whole of ChestX-ray14."""
 HIGHEST = 0.9
+FEWEST = 500
+"""Resamples of a table that documents quote."""
 TOGETHER = (
     ("member", "seed_12"),
     ("member", "seed_12", "lite1"),
@@ -150,8 +152,13 @@ def data_efficiency(aucs: Floats, films: pd.DataFrame, n: int) -> dict[str, Any]
     `aucs`: shape (points, 1 + resamples), the first of the films themselves. Fitted is
     `plateau - b * n ** -c`, the plateau below `HIGHEST`; each resample of the patients anew.
     """
-    trained = len(films) * (1 - 1 / films["fold"].nunique())
-    sizes = np.array([share * trained for share, _ in CURVE])
+    folds = films["fold"].unique()
+    sizes = np.array(
+        [
+            np.mean([len(of_share(films[films["fold"] != fold], share)) for fold in folds])
+            for share, _ in CURVE
+        ]
+    )
     fits = np.array([fitted(sizes, again) for again in aucs.T])
     return {
         "points": [
@@ -217,6 +224,8 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    if asked.out == RESULTS and asked.resamples < FEWEST:
+        parser.error(f"--resamples {asked.resamples}: {FEWEST} at least, or name another --out")
     found = table(asked.answers, asked.data, asked.resamples)
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for row in found["recipes"]:

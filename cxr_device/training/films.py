@@ -3,7 +3,9 @@
 Only NIH's own labels are read here. Readers' marks measure the device and never teach it.
 """
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,12 +15,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
-from cxr_device.errors import DatasetError
+from cxr_device.errors import DatasetError, words_of
 from cxr_device.network import FINDINGS, HEADS
 from cxr_device.preprocessing import INPUT_SIZE, levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.release import PACKAGE
+from cxr_device.training.image_file import DamagedImageError, read_image
 from cxr_device.training.prepared import Rows, is_prepared, open_pixels, read_record
 from cxr_device.training.splits import uniform
 
@@ -194,8 +197,10 @@ def pixels_of(films: pd.DataFrame, *, size: int | None, cache: Path) -> NDArray[
 
 
 def _square(path: str, size: int) -> NDArray[np.uint16]:
-    with Image.open(path) as image:
-        stored = np.asarray(image.convert("L"))
+    try:
+        stored = read_image(Path(path)).stored
+    except DamagedImageError as error:
+        raise DatasetError(Path(path), str(error), "leave it out of the manifest") from error
     film = AcceptedRadiograph(stored=stored, maximum=255, inverted=False)
     return resize(levels(film), size).astype(np.uint16)
 
@@ -203,24 +208,45 @@ def _square(path: str, size: int) -> NDArray[np.uint16]:
 def squares(films: pd.DataFrame, *, size: int, cache: Path) -> NDArray[np.uint16]:
     """Decode once into a memory-mapped cache: uint16 levels, shape (n, size, size).
 
-    The cache is named by the digest of the films' paths and the size; it is written aside and
-    renamed, so a run that is cut leaves none.
+    The cache is named by what it comes from: the films' paths, lengths and times of change, the
+    size, and the preprocessing's source. It is written aside and renamed, so a run that is cut
+    leaves none, and two at once each write their own.
+
+    Raises
+    ------
+    DatasetError
+        A film is missing or no whole grey image of 8 bits; the message names it.
     """
-    key = sha256(f"{size}\n".encode() + "\n".join(films["path"]).encode()).hexdigest()[:16]
-    final = cache / f"squares-{key}.npy"
+    final = cache / f"squares-{_origin(films['path'], size)}.npy"
     if not final.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        aside = final.with_suffix(".part.npy")
-        made = np.lib.format.open_memmap(
-            aside, mode="w+", dtype=np.uint16, shape=(len(films), size, size)
-        )
-        with ThreadPoolExecutor() as pool:
-            rows: Iterator[NDArray[np.uint16]] = pool.map(
-                lambda path: _square(path, size), films["path"]
+        aside = final.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part.npy")
+        try:
+            made = np.lib.format.open_memmap(
+                aside, mode="w+", dtype=np.uint16, shape=(len(films), size, size)
             )
-            for index, row in enumerate(rows):
-                made[index] = row
-        made.flush()
-        aside.replace(final)
+            with ThreadPoolExecutor() as pool:
+                rows: Iterator[NDArray[np.uint16]] = pool.map(
+                    lambda path: _square(path, size), films["path"]
+                )
+                for index, row in enumerate(rows):
+                    made[index] = row
+            made.flush()
+            aside.replace(final)
+        finally:
+            aside.unlink(missing_ok=True)
     mapped: NDArray[np.uint16] = np.load(final, mmap_mode="r")
     return mapped
+
+
+def _origin(paths: Iterable[str], size: int) -> str:
+    """Name what a cache of squares comes from: another film or another resize is another cache."""
+    source = sha256((PACKAGE / "preprocessing.py").read_bytes()).hexdigest()
+    lines = [str(size), source]
+    for path in paths:
+        try:
+            found = Path(path).stat()
+        except OSError as error:
+            raise DatasetError(Path(path), words_of(error), "mend the manifest") from error
+        lines.append(f"{path} {found.st_size} {found.st_mtime_ns}")
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -174,7 +174,7 @@ class _Fit:
             optimizer, max_lr=config.learning_rate, total_steps=total, pct_start=rise
         )
         state = (self.net, average, optimizer, schedule)
-        same = identity(config, self.digests)
+        same = identity(config, self.digests, self.teachers)
         first = folder.resume(same, *state)
         if self.ranks.leads:
             folder.cut_log(first)

@@ -25,7 +25,7 @@ from cxr_device.training.export import export
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
 from cxr_device.training.signing import Ed25519PrivateKey
-from cxr_device.whole_file import write_text
+from cxr_device.whole_file import write_text, written_whole
 
 __all__ = [
     "FALSE_REFUSALS",
@@ -109,11 +109,13 @@ def lock(
     Raises
     ------
     DatasetError
-        A run has no record, or weights that are not its record's; the tuning films inside the
-        label are of one class, or the score does not rise with their endpoint. The release is then
-        as it was.
+        A run has no record, weights that are not its record's, or learned from other manifests
+        than lie in `data`; the tuning films inside the label are of one class, or the score does
+        not rise with their endpoint. The release is then as it was.
     """
     records = [_record(run) for run in runs]
+    for entry in records:
+        _same_films(entry, data)
     members = []
     for run, entry in zip(runs, records, strict=True):
         blob = (run / "weights.safetensors").read_bytes()
@@ -206,19 +208,21 @@ def lock_gate(
     Raises
     ------
     DatasetError
-        The run has no record, or a graph that is not its record's.
+        The run has no record, a graph that is not its record's, or learned from other manifests
+        than lie in `data`. The release is then as it was.
     """
     record = _record(run)
     blob = (run / "gate.onnx").read_bytes()
     if sha256(blob).hexdigest() != record["graph_sha256"]:
         raise DatasetError(run, "gate.onnx is not what record.json describes", "train it again")
-    graph = package / "weights/gate.onnx"
-    graph.write_bytes(blob)
+    _same_films(record, data)
     films = read_manifests([data / name for name in record["config"]["manifests"]])
     films = films[films["split"] == "tune"].reset_index(drop=True)
     pixels = squares(films, size=INPUT_SIZE, cache=cache)[within_label(films, package)]
-    upright = _upright(runtimes.on_cpu(graph, threads=0), pixels)
+    upright = _upright(runtimes.on_cpu(run / "gate.onnx", threads=0), pixels)
     threshold = gate_threshold(upright)
+    with written_whole(package / "weights/gate.onnx") as file:
+        file.write(blob)
     path = package / "release.toml"
     table = tomlkit.parse(path.read_text(encoding="utf-8"))
     table["pixel_gate"] = {
@@ -249,6 +253,18 @@ def _record(run: Path) -> dict[str, Any]:
         raise DatasetError(run, "holds no record.json", "let `cxr-device train` finish the run")
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
+
+
+def _same_films(record: dict[str, Any], data: Path) -> None:
+    """Refuse manifests that are not those of a run: its training films might tune it."""
+    for name, digest in record["manifest_sha256"].items():
+        path = data / name
+        found = sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        if found != digest:
+            raise DatasetError(
+                path, f"is {found[:16]}, the run learned from {digest[:16]}",
+                "lock with the data folder that it was trained with",
+            )  # fmt: skip
 
 
 def _plain(tuned: Tuned) -> dict[str, Any]:

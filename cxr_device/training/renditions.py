@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from cxr_device.device import Device
 from cxr_device.result import Analyzed
+from cxr_device.training.image_file import DamagedImageError, read_image
 from cxr_device.training.score import score_film
 
 __all__ = ["FORMS", "Form", "Renditions", "render", "score_renditions"]
@@ -184,8 +185,11 @@ def score_renditions(
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+    try:
+        return read_image(path).stored
+    except DamagedImageError as error:
+        message = f"{path}: {error}"
+        raise ValueError(message) from error
 
 
 def _read(source: bytes | Path, device: Device) -> float | str:

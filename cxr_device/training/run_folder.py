@@ -137,9 +137,15 @@ def cohorts(config: TrainingConfig, data: Path) -> dict[str, Any]:
     return found
 
 
-def identity(config: TrainingConfig, digests: dict[str, str]) -> dict[str, Any]:
+def identity(
+    config: TrainingConfig, digests: dict[str, str], teachers: dict[str, str]
+) -> dict[str, Any]:
     """Say what a run must share with another to go on from its state."""
-    return {"config": json.loads(json.dumps(asdict(config))), "manifest_sha256": digests}
+    return {
+        "config": json.loads(json.dumps(asdict(config))),
+        "manifest_sha256": digests,
+        "teachers": teachers,
+    }
 
 
 def versions() -> dict[str, str]:

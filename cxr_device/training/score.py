@@ -12,12 +12,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from cxr_device.decision import is_suspected
 from cxr_device.device import Device
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.result import Analyzed
+from cxr_device.training.image_file import DamagedImageError, read_image
 from cxr_device.training.prepared import is_prepared, read_record
 
 __all__ = ["Scored", "score_film", "score_manifest", "write_cases"]
@@ -62,12 +62,16 @@ def score_manifest(
     Raises
     ------
     ValueError
-        The manifest has no `file` column, or no rows.
+        The manifest has no rows, or lacks a column: `file`; `split` where one is asked for; `age`
+        and `view` where the label decides.
     """
     films = pd.read_csv(manifest)
-    if "file" not in films:
-        message = f"{manifest}: no column `file`; it has {', '.join(films.columns)}"
-        raise ValueError(message)
+    needed = ["file", *(["split"] if split is not None else [])]
+    needed += ["age", "view"] if within_label else []
+    for name in needed:
+        if name not in films:
+            message = f"{manifest}: no column `{name}`; it has {', '.join(films.columns)}"
+            raise ValueError(message)
     if split is not None:
         films = films[films["split"] == split]
     if films.empty:
@@ -84,7 +88,7 @@ def score_manifest(
         path = images / str(name)
         found = score_film(path if path.exists() else manifest.parent / str(name), device)
         scores.append(found if isinstance(found, float) else np.nan)
-        guards.append("exercised" if path.suffix == ".dcm" else "not exercised: no DICOM header")
+        guards.append("exercised" if _is_dicom(path) else "not exercised: no DICOM header")
         if isinstance(found, str):
             left_out.append(f"{name}: {found}")
     films["score"], films["guards"] = np.array(scores, dtype=np.float64), guards
@@ -104,18 +108,21 @@ def _within_label(films: pd.DataFrame, device: Device, left_out: list[str]) -> p
 
 def score_film(path: Path, device: Device) -> float | str:
     """Probability of one film, or why there is none."""
-    if path.suffix.lower() == ".dcm":
+    if _is_dicom(path):
         result = device.read(path)
         if isinstance(result, Analyzed):
             return result.decision.probability
         return ", ".join(c.code for c in result.checks if c.is_failure or c.is_rejection)
     try:
-        with Image.open(path) as image:
-            stored = np.asarray(image.convert("L"))
-    except OSError as error:
-        return str(error.strerror or error)
+        stored = read_image(path).stored
+    except DamagedImageError as error:
+        return str(error)
     film = AcceptedRadiograph(stored=stored, maximum=_EIGHT_BITS, inverted=False)
     return device.release.calibration.probability(device.score(film))
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.suffix.lower() == ".dcm"
 
 
 def _cases(films: pd.DataFrame, device: Device) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_device import Device, IntegrityError, runtimes
+from cxr_device.errors import DatasetError
 from cxr_device.phantom import draw
 from cxr_device.pixel_gate import CONTENTS, Content
 from cxr_device.preprocessing import resize, standardize
@@ -29,7 +30,7 @@ from cxr_device.training.gate import GateConfig, fit_gate
 from cxr_device.training.gate_batches import Batches
 from cxr_device.training.gate_films import FAULTS, FaultName, draw_object
 from cxr_device.training.gate_rates import every_answer
-from cxr_device.training.lock import gate_threshold, lock_gate
+from cxr_device.training.lock import gate_threshold, lock, lock_gate
 from cxr_device.training.renditions import FORMS, render
 
 RATES = ("films", "errors", "error")
@@ -109,6 +110,31 @@ def test_a_gate_is_trained_locked_and_held(package: Path, data: Path, tmp_path: 
     (run / "gate.onnx").write_bytes(blob + b"\0")
     with pytest.raises(ValueError, match=r"gate\.onnx"):
         lock_gate(run, data=data, cache=cache, package=package)
+
+
+@verifies("SRS-356@3716b242", level="integration")
+@pytest.mark.parametrize("fault", ["other", "missing"])
+def test_other_manifests_than_the_run_learned_from_lock_nothing(
+    package: Path, data: Path, tmp_path: Path, fault: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    network, gate = b"network", b"graph"
+    (run / "weights.safetensors").write_bytes(network)
+    (run / "gate.onnx").write_bytes(gate)
+    name = "manifest.csv" if fault == "other" else "none.csv"
+    record = {
+        "config": {"architecture": "efficientnet_lite0", "manifests": [name]},
+        "manifest_sha256": {name: "0" * 64},
+        "weights_sha256": sha256(network).hexdigest(), "graph_sha256": sha256(gate).hexdigest(),
+    }  # fmt: skip
+    (run / "record.json").write_text(json.dumps(record))
+    before = {path: path.read_bytes() for path in package.rglob("*") if path.is_file()}
+    with pytest.raises(DatasetError, match=name):
+        lock_gate(run, data=data, cache=tmp_path / "cache", package=package)
+    with pytest.raises(DatasetError, match=name):
+        lock([run], data=data, cache=tmp_path / "cache", package=package)
+    assert {p: p.read_bytes() for p in package.rglob("*") if p.is_file()} == before
 
 
 @verifies("SRS-280@05e5849f", "RC-280@3ca69b79", level="integration")
