@@ -82,7 +82,7 @@ def test_clustered_verbs_write_the_patients_as_the_reason(
     assert validate("standalone", path, *one).exit_code == 0
     two = ("--scores", "score,other", "--thresholds", "0.5,0.5", "--out", tmp_path / "c", *between)
     assert validate("compare", path, *two).exit_code == 0
-    assert "90 patients" in (tmp_path / "s/results.json").read_text("utf-8")
-    assert "30 patients" in (tmp_path / "c/results.json").read_text("utf-8")
+    assert "90 patients for 180 cases" in (tmp_path / "s/results.json").read_text("utf-8")
+    assert "30 patients for 60 cases" in (tmp_path / "c/results.json").read_text("utf-8")
     for folder in ("s", "c"):
         assert "None" not in (tmp_path / folder / "report.html").read_text("utf-8")
