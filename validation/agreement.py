@@ -7,8 +7,8 @@ Chance-corrected coefficients are (pa - pe) / (1 - pe); they differ in pe.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
-from typing import Literal
+from math import isnan, sqrt
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Weights = Literal["unweighted", "linear", "quadratic", "ordinal", "ratio"]
+
+UNSHARED: Final = "no case that both have rated"
 
 
 def _table(ratings: ArrayLike) -> Floats:
@@ -330,6 +332,8 @@ def cohen(
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     n = pairs.shape[0]
     method = f"Cohen's kappa, {weights}, Fleiss-Cohen-Everitt"
+    if n == 0:
+        return _no_kappa(UNSHARED, level=level, method=method, n=0)
     values = np.unique(pairs)
     w = weight_matrix(weights, values, np.asarray([(pairs == v).sum() for v in values]) * 1.0)
     joint = np.asarray(
@@ -337,14 +341,9 @@ def cohen(
     )
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)
     chance = float(rows @ w @ columns)
-    if n == 0 or chance >= 1.0:
+    if chance >= 1.0:
         reason = "one category only: agreement by chance is certain"
-        return Kappa(
-            kappa=undefined(reason, level=level, method=method, n=n),
-            null_se=None,
-            z=None,
-            p_value=None,
-        )
+        return _no_kappa(reason, level=level, method=method, n=n)
     value = (float(np.sum(w * joint)) - chance) / (1.0 - chance)
     mean = (w @ columns)[:, None] + (rows @ w)[None, :]
     spread = np.sum(joint * (w - mean * (1.0 - value)) ** 2)
@@ -372,6 +371,11 @@ def cohen(
     )
 
 
+def _no_kappa(reason: str, *, level: float, method: str, n: int) -> Kappa:
+    none = undefined(reason, level=level, method=method, n=n)
+    return Kappa(kappa=none, null_se=None, z=None, p_value=None)
+
+
 def light(ratings: ArrayLike, *, weights: Weights = "unweighted", level: float = 0.95) -> Estimate:
     """Estimate Light's kappa, the mean of Cohen's over all pairs; jackknife over cases."""
     table = _table(ratings)
@@ -387,7 +391,7 @@ def light(ratings: ArrayLike, *, weights: Weights = "unweighted", level: float =
 
     value = mean(table)
     if value is None:
-        reason = "a pair used one category only"
+        reason = "a pair shares no case, or used one category only"
         return undefined(reason, level=level, method=method, n=table.shape[0])
     return _jackknifed(value, mean, table, method=method, level=level)
 
@@ -453,12 +457,27 @@ def fleiss_test(ratings: ArrayLike) -> tuple[float, float]:
     return z, float(2.0 * stats.norm.sf(abs(z)))
 
 
+def _rated(ratings: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which entries, numbers or labels, are neither None nor NaN."""
+    missing = [r is None or (isinstance(r, float) and isnan(r)) for r in ratings]
+    return ~np.asarray(missing, dtype=np.bool_)
+
+
 def pabak(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Estimate:
-    """Estimate the prevalence- and bias-adjusted kappa of two readers, 2 pa - 1 (Byrt 1993)."""
-    same = np.asarray(first) == np.asarray(second)
+    """Estimate the prevalence- and bias-adjusted kappa of two readers, 2 pa - 1 (Byrt 1993).
+
+    Parameters
+    ----------
+    first, second : array_like, shape (n,)
+        Ratings of the same cases; a case that either has not rated (NaN or None) is left out, and
+        `n` counts the others.
+    level : float
+    """
+    a, b = (np.asarray(ratings, dtype=object) for ratings in (first, second))
+    same = (a == b)[_rated(a) & _rated(b)]
     share = proportion(int(same.sum()), same.size, level=level)
     if share.estimate is None or share.lower is None or share.upper is None:
-        return undefined("no cases", level=level, method="PABAK", n=0)
+        return undefined(UNSHARED, level=level, method="PABAK", n=0)
     return Estimate(
         estimate=2.0 * share.estimate - 1.0,
         lower=2.0 * share.lower - 1.0,

@@ -123,7 +123,7 @@ def bca_limits(
     estimate : float
         Statistic of the sample.
     left_out : ndarray, shape (n,)
-        Jackknife values, for the acceleration.
+        Jackknife values, for the acceleration; with a NaN among them the limits are undefined.
     level : float
         Confidence level.
     """
@@ -131,7 +131,7 @@ def bca_limits(
     below = (np.sum(defined < estimate) + 0.5 * np.sum(defined == estimate)) / defined.size
     shift = left_out.mean() - left_out
     scale = float(np.sum(shift**2))
-    if not 0.0 < below < 1.0 or scale == 0.0:
+    if not 0.0 < below < 1.0 or not scale > 0.0:  # NaN is never above
         return None
     z0 = float(stats.norm.ppf(below))
     acceleration = float(np.sum(shift**3)) / (6.0 * scale**1.5)
@@ -163,7 +163,8 @@ def interval(
     level : float
         Confidence level.
     method : {"percentile", "bca"}
-        BCa falls back to percentile where it is undefined, and `reason` says so.
+        BCa falls back to percentile where it is undefined, and `reason` says so; where the
+        statistic does not exist without one of the cases (patients), BCa has no interval.
 
     Returns
     -------
@@ -184,10 +185,13 @@ def interval(
         reasons.append("every resample gives the same value: no interval")
         limits = (None, None)
     elif method == "bca":
-        limits = bca_limits(
-            replicates, estimate=estimate, left_out=jackknife(statistic, n, plan), level=level
-        )
-        if limits is None:
+        left_out = jackknife(statistic, n, plan)
+        limits = bca_limits(replicates, estimate=estimate, left_out=left_out, level=level)
+        if np.isnan(left_out).any():
+            unit = "cases" if clusters is None else "patients"
+            reasons.append(f"undefined without one of the {unit}: no BCa interval")
+            limits = (None, None)
+        elif limits is None:
             reasons.append("BCa undefined: percentile limits instead")
     if limits is None:
         limits = percentile_limits(replicates, level=level)

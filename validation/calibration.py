@@ -10,7 +10,7 @@ from scipy import stats
 
 from validation import clustered
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, normal_quantile, undefined
+from validation.estimate import Estimate, cut, normal_quantile, undefined
 from validation.proportions import proportion
 from validation.roc import check_truth
 
@@ -69,22 +69,27 @@ class ExpectedError:
     """Expected calibration error on bins of equal count.
 
     It is positive even for a perfectly calibrated score. `if_calibrated` is its mean when truth
-    is redrawn from the probabilities themselves, and `p_value` how often it is then as large.
+    is redrawn from the probabilities themselves, and `p_value` how often it is then as large. Both
+    take cases as independent: where patients have several, `p_value` is None, and `reason` says so.
     """
 
     estimate: float
     if_calibrated: float
-    p_value: float
+    p_value: float | None
     bins: int
     n: int
     redraws: int
     seed: int
     method: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Everything that a report shows on calibration."""
+    """Everything that a report shows on calibration.
+
+    `reason` is of the log loss, `spiegelhalter_reason` of Spiegelhalter's z and p.
+    """
 
     intercept: Estimate
     slope: Estimate
@@ -98,6 +103,7 @@ class Calibration:
     log_loss: float | None
     reliability: tuple[Bin, ...]
     reason: str | None = None
+    spiegelhalter_reason: str | None = None
 
 
 def _check(truth: ArrayLike, probability: ArrayLike) -> tuple[Bools, Floats]:
@@ -238,19 +244,20 @@ def brier(
     positive, p = _check(truth, probability)
     loss = (p - positive) ** 2
     if cluster is not None:
-        return clustered.ratio(loss, np.ones_like(loss), cluster, level=level)
+        return clustered.ratio(loss, np.ones_like(loss), cluster, within=(0.0, 1.0), level=level)
     se = float(loss.std(ddof=1)) / sqrt(loss.size)
     half = normal_quantile(level) * se
     mean = float(loss.mean())
+    lower, upper, reason = cut(mean - half, mean + half, (0.0, 1.0))
     return Estimate(
         estimate=mean,
-        lower=max(mean - half, 0.0) if se > 0.0 else None,
-        upper=min(mean + half, 1.0) if se > 0.0 else None,
+        lower=lower if se > 0.0 else None,
+        upper=upper if se > 0.0 else None,
         level=level,
         method="mean squared error, Wald",
         n=loss.size,
         se=se,
-        reason=None if se > 0.0 else "every case has the same error",
+        reason=reason if se > 0.0 else "every case has the same error",
     )
 
 
@@ -271,19 +278,31 @@ def _bin_sums(positive: Bools, p: Floats, bins: int) -> tuple[Floats, Floats, Fl
 
 
 def reliability(
-    truth: ArrayLike, probability: ArrayLike, *, bins: int = BINS, level: float = 0.95
+    truth: ArrayLike,
+    probability: ArrayLike,
+    *,
+    cluster: ArrayLike | None = None,
+    bins: int = BINS,
+    level: float = 0.95,
 ) -> tuple[Bin, ...]:
-    """Return the reliability diagram: bins of equal count, Wilson intervals."""
+    """Return the reliability diagram: bins of equal count, Wilson intervals.
+
+    With `cluster`, the patient of each case, Wilson's on the effective number of cases of a bin.
+    """
     positive, p = _check(truth, probability)
-    count, predicted, observed = _bin_sums(positive, p, bins)
-    return tuple(
-        Bin(
-            n=int(n),
-            mean_probability=float(total / n),
-            observed=proportion(round(float(k)), int(n), method="wilson", level=level),
+    where = _bin_of(p, bins, "shared")
+    patients = None if cluster is None else np.asarray(cluster)
+
+    def one(inside: Bools) -> Bin:
+        n, right = int(inside.sum()), positive[inside]
+        observed = (
+            proportion(int(right.sum()), n, method="wilson", level=level)
+            if patients is None
+            else clustered.proportion(right, patients[inside], interval="wilson", level=level)
         )
-        for n, total, k in zip(count, predicted, observed, strict=True)
-    )
+        return Bin(n=n, mean_probability=float(p[inside].sum() / n), observed=observed)
+
+    return tuple(one(where == number) for number in np.unique(where))
 
 
 def brier_parts(truth: ArrayLike, probability: ArrayLike, *, bins: int = BINS) -> BrierParts:
@@ -306,12 +325,13 @@ def brier_parts(truth: ArrayLike, probability: ArrayLike, *, bins: int = BINS) -
     )
 
 
-def expected_calibration_error(  # noqa: PLR0913 - the subject, two of bins, two of redraws
+def expected_calibration_error(  # noqa: PLR0913 - the subject, two of bins, three of redraws
     truth: ArrayLike,
     probability: ArrayLike,
     *,
     bins: int = BINS,
     ties: Ties = "shared",
+    cluster: ArrayLike | None = None,
     redraws: int = 500,
     seed: int = 0,
 ) -> ExpectedError:
@@ -326,6 +346,8 @@ def expected_calibration_error(  # noqa: PLR0913 - the subject, two of bins, two
     ties : {"shared", "order"}
         Equal probabilities share the bin of their mid-rank, so the order of rows does not matter;
         "order" splits them by row, as programs do that rank with ``ties.method = "first"``.
+    cluster : array_like, shape (n,), optional
+        Patient of each case; where a patient has several there is no p-value.
     redraws : int
         Times that truth is redrawn from the probabilities, for `if_calibrated` and `p_value`.
     seed : int
@@ -345,15 +367,17 @@ def expected_calibration_error(  # noqa: PLR0913 - the subject, two of bins, two
     rng = np.random.default_rng(seed)
     null = np.asarray([error(rng.random(p.size) < p) for _ in range(redraws)])
     found = error(positive)
+    alike = clustered.repeated(cluster)
     return ExpectedError(
         estimate=found,
         if_calibrated=float(null.mean()),
-        p_value=float((np.sum(null >= found) + 1) / (redraws + 1)),
+        p_value=None if alike else float((np.sum(null >= found) + 1) / (redraws + 1)),
         bins=bins,
         n=p.size,
         redraws=redraws,
         seed=seed,
         method="equal-count bins; bias by consistency resampling",
+        reason=f"{alike}: truth is redrawn as if they were independent" if alike else None,
     )
 
 
@@ -374,16 +398,38 @@ def spiegelhalter(truth: ArrayLike, probability: ArrayLike) -> tuple[float, floa
 
 
 def observed_to_expected(
-    truth: ArrayLike, probability: ArrayLike, *, level: float = 0.95
+    truth: ArrayLike,
+    probability: ArrayLike,
+    *,
+    cluster: ArrayLike | None = None,
+    level: float = 0.95,
 ) -> Estimate:
-    """Estimate observed over expected positives, log interval (Debray 2017)."""
+    """Estimate observed over expected positives, log interval (Debray 2017).
+
+    With `cluster`, the patient of each case, the variance of the observed share is that between
+    patients; the expected number is taken as fixed, as in Debray's formula.
+    """
     positive, p = _check(truth, probability)
     seen, expected = float(positive.sum()), float(p.sum())
-    method = "observed / expected, log"
+    method = "observed / expected, log" + ("" if cluster is None else ", between patients")
     if expected == 0.0:
         return undefined("every score is 0", level=level, method=method, n=p.size)
     value = log(seen / expected)
-    half = normal_quantile(level) * sqrt((1.0 - seen / p.size) / seen)
+    variance, clusters = (1.0 - seen / p.size) / seen, None
+    if cluster is not None:
+        share = clustered.linearised_ratio(positive, np.ones_like(p), cluster)
+        if share is None or share.variance == 0.0:
+            return Estimate(
+                estimate=seen / expected,
+                lower=None,
+                upper=None,
+                level=level,
+                method=method,
+                n=p.size,
+                reason="a single patient, or no variation between patients",
+            )
+        variance, clusters = share.variance / share.value**2, share.clusters
+    half = normal_quantile(level) * sqrt(variance)
     return Estimate(
         estimate=seen / expected,
         lower=exp(value - half),
@@ -391,7 +437,17 @@ def observed_to_expected(
         level=level,
         method=method,
         n=p.size,
+        clusters=clusters,
     )
+
+
+def _spiegelhalter_reason(
+    found: tuple[float, float] | None, cluster: ArrayLike | None
+) -> str | None:
+    if found is None:
+        return "every probability is 0, 1/2 or 1"
+    alike = clustered.repeated(cluster)
+    return None if alike is None else f"{alike}: Spiegelhalter's test takes them as independent"
 
 
 def assess(
@@ -402,23 +458,30 @@ def assess(
     level: float = 0.95,
     seed: int = 0,
 ) -> Calibration:
-    """Return every calibration statistic of one score; see the single functions."""
+    """Return every calibration statistic of one score; see the single functions.
+
+    With `cluster`, the patient of each case, intervals are those between patients; what has no such
+    form and takes cases as independent (Spiegelhalter's test, the p-value of the expected error)
+    is None with the reason where a patient has several cases.
+    """
     positive, p = _check(truth, probability)
     intercept, slope, large = intercept_and_slope(positive, p, cluster=cluster, level=level)
-    z = spiegelhalter(positive, p)
+    test = spiegelhalter(positive, p)
+    no_test = _spiegelhalter_reason(test, cluster)
     likelihood = np.where(positive, p, 1.0 - p)
     impossible = bool((likelihood == 0.0).any())
     return Calibration(
         intercept=intercept,
         slope=slope,
         in_the_large=large,
-        observed_to_expected=observed_to_expected(positive, p, level=level),
+        observed_to_expected=observed_to_expected(positive, p, cluster=cluster, level=level),
         brier=brier(positive, p, cluster=cluster, level=level),
         brier_parts=brier_parts(positive, p),
-        expected_error=expected_calibration_error(positive, p, seed=seed),
-        spiegelhalter_z=None if z is None else z[0],
-        spiegelhalter_p=None if z is None else z[1],
+        expected_error=expected_calibration_error(positive, p, cluster=cluster, seed=seed),
+        spiegelhalter_z=None if test is None or no_test else test[0],
+        spiegelhalter_p=None if test is None or no_test else test[1],
+        spiegelhalter_reason=no_test,
         log_loss=None if impossible else float(-np.log(likelihood).mean()),
-        reliability=reliability(positive, p, level=level),
+        reliability=reliability(positive, p, cluster=cluster, level=level),
         reason="log loss infinite: a case had probability 0" if impossible else None,
     )

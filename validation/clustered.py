@@ -5,15 +5,22 @@ is what R's survey package computes, and Rao and Scott's design effect follows f
 """
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
-from typing import Literal
+from math import exp, inf, log, sqrt
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, check_level, normal_quantile, t_quantile, undefined
+from validation.estimate import (
+    Estimate,
+    check_level,
+    cut,
+    normal_quantile,
+    t_quantile,
+    undefined,
+)
 
 __all__ = [
     "ClusterInterval",
@@ -24,16 +31,29 @@ __all__ = [
     "proportion",
     "ratio",
     "ratio_of_proportions",
+    "repeated",
 ]
 
 Floats = NDArray[np.float64]
 ClusterInterval = Literal["logit", "wald", "korn-graubard", "wilson"]
+
+ROUNDING: Final = 1e-12
+"""Largest influence of a cluster, relative to the estimate, that is rounding and no variation."""
+ALIKE: Final = "no variation between clusters"
 
 
 def cluster_codes(cluster: ArrayLike) -> tuple[NDArray[np.intp], int]:
     """Return cluster numbers 0..C-1, shape (n,), and C."""
     _, codes = np.unique(np.asarray(cluster), return_inverse=True)
     return codes.astype(np.intp), int(codes.max()) + 1 if codes.size else 0
+
+
+def repeated(cluster: ArrayLike | None) -> str | None:
+    """Say how many patients stand for how many cases; None where none has a second case."""
+    if cluster is None:
+        return None
+    codes, count = cluster_codes(cluster)
+    return None if count == codes.size else f"{count} patients for {codes.size} cases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +70,10 @@ class Linearised:
 
     @property
     def variance(self) -> float:
-        """Between-cluster variance (Cochran 1977, section 6.4; Obuchowski 1998)."""
+        """Between-cluster variance (Cochran 1977, section 6.4; Obuchowski 1998); 0 if rounding."""
         c = self.clusters
+        if float(np.abs(self.influence).max()) <= ROUNDING * abs(self.value):
+            return 0.0
         return float(c / (c - 1.0) * np.sum(self.influence**2))
 
 
@@ -82,9 +104,24 @@ def linearised_ratio(
 
 
 def ratio(
-    numerator: ArrayLike, denominator: ArrayLike, cluster: ArrayLike, *, level: float = 0.95
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    cluster: ArrayLike,
+    *,
+    within: tuple[float, float] = (-inf, inf),
+    level: float = 0.95,
 ) -> Estimate:
-    """Estimate a ratio of sums (a mean, an F1, a rate) with a Wald interval between clusters."""
+    """Estimate a ratio of sums (a mean, an F1, a rate) with a Wald interval between clusters.
+
+    Parameters
+    ----------
+    numerator, denominator : array_like, shape (n,)
+    cluster : array_like, shape (n,)
+    within : (float, float)
+        Range of the measure, for example (0, 1) of an F1: a limit beyond it is cut there, and
+        `reason` says so.
+    level : float
+    """
     check_level(level)
     method = "ratio estimator, Wald"
     n = len(np.asarray(numerator))
@@ -93,17 +130,17 @@ def ratio(
         return undefined("fewer than two clusters carry it", level=level, method=method, n=n)
     se = sqrt(found.variance)
     half = normal_quantile(level) * se
-    reason = None if se > 0.0 else "no variation between clusters"
+    lower, upper, reason = cut(found.value - half, found.value + half, within)
     return Estimate(
         estimate=found.value,
-        lower=found.value - half if se > 0.0 else None,
-        upper=found.value + half if se > 0.0 else None,
+        lower=lower if se > 0.0 else None,
+        upper=upper if se > 0.0 else None,
         level=level,
         method=method,
         n=n,
         se=se,
         clusters=found.clusters,
-        reason=reason,
+        reason=reason if se > 0.0 else ALIKE,
     )
 
 
@@ -133,7 +170,9 @@ def proportion(
     -------
     Estimate
         With `se` and the number of clusters. At 0 or 1 the variance between clusters is 0; the
-        interval is then Clopper-Pearson as if each cluster were one case, and `reason` says so.
+        interval is then Clopper-Pearson as if each cluster were one case. Where the clusters are
+        alike between 0 and 1 there is none, and a Wald limit beyond [0, 1] is cut there; `reason`
+        says so.
 
     References
     ----------
@@ -161,13 +200,17 @@ def proportion(
             reason="a single cluster: no variance between clusters",
         )
     variance = found.variance
-    reason = None
-    if variance == 0.0:
+    lower: float | None
+    upper: float | None
+    if variance > 0.0:
+        limits = _limits(found.value, variance, y.size, found.clusters, level, interval)
+        lower, upper, reason = cut(*limits, (0.0, 1.0))
+    elif 0.0 < found.value < 1.0:
+        lower, upper, reason = None, None, ALIKE
+    else:
         lower, upper = _beta_limits(found.value, float(found.clusters), level)
         method = "ratio estimator, Clopper-Pearson on clusters"
-        reason = "no variation between clusters: each cluster counted as one case"
-    else:
-        lower, upper = _limits(found.value, variance, y.size, found.clusters, level, interval)
+        reason = f"{ALIKE}: each cluster counted as one case"
     return Estimate(
         estimate=found.value,
         lower=lower,
@@ -202,7 +245,8 @@ def ratio_of_proportions(
     Returns
     -------
     Estimate
-        Interval on the log scale; None with a reason where the ratio is not finite.
+        Interval on the log scale; None with a reason where the ratio is not finite, or where the
+        clusters do not vary.
     """
     method = "ratio estimator, log"
     hit, up, down = (np.asarray(v, dtype=np.float64) for v in (success, top, bottom))
@@ -226,6 +270,17 @@ def ratio_of_proportions(
     score = up * (hit - k1 / n1) / k1 - down * (hit - k0 / n0) / k0
     sums = np.bincount(codes, weights=score, minlength=count)
     value = log(k1 / n1) - log(k0 / n0)
+    if float(np.abs(sums).max()) <= ROUNDING:
+        return Estimate(
+            estimate=exp(value),
+            lower=None,
+            upper=None,
+            level=level,
+            method=method,
+            n=hit.size,
+            clusters=count,
+            reason=ALIKE,
+        )
     half = normal_quantile(level) * sqrt(count / (count - 1.0) * float(np.sum(sums**2)))
     return Estimate(
         estimate=exp(value),
@@ -244,19 +299,7 @@ def difference(
     """Estimate the paired difference of two clustered proportions, A minus B, Wald interval."""
     a = np.asarray(success_a, dtype=np.float64)
     b = np.asarray(success_b, dtype=np.float64)
-    found = ratio(a - b, np.ones_like(a), cluster, level=level)
-    if found.se == 0.0:
-        return Estimate(
-            estimate=found.estimate,
-            lower=None,
-            upper=None,
-            level=level,
-            method=found.method,
-            n=found.n,
-            clusters=found.clusters,
-            reason="no variation between clusters",
-        )
-    return found
+    return ratio(a - b, np.ones_like(a), cluster, within=(-1.0, 1.0), level=level)
 
 
 def _beta_limits(value: float, effective: float, level: float) -> tuple[float, float]:

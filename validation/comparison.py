@@ -1,6 +1,6 @@
 """Two scores on the same cases: AUC, sensitivity and specificity differences, non-inferiority."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from validation.report import Report, Section, Table, cell
 from validation.roc import AucDifference
 from validation.tables import Cases
 
-__all__ = ["Comparison", "PairedDifference", "Verdict", "report", "results", "study"]
+__all__ = ["Comparison", "PairedDifference", "Untested", "Verdict", "report", "results", "study"]
 
 Bools = NDArray[np.bool_]
 
@@ -32,12 +32,26 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Untested:
+    """McNemar's place in the results where its tests do not apply, and why."""
+
+    n10: int
+    n01: int
+    reason: str
+    z: None = None
+    asymptotic_p: None = None
+    corrected_p: None = None
+    exact_p: None = None
+    mid_p: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
     """Difference of a paired proportion, A minus B, with its table and tests."""
 
     difference: Estimate
     newcombe: Estimate
-    mcnemar: McNemar
+    mcnemar: McNemar | Untested
     a: Estimate
     b: Estimate
     n11: int
@@ -86,12 +100,13 @@ def _paired(
             p_value=p_value,
             method=f"lower limit of {found.method}",
         )
+    newcombe, test = _of_pairs((n11, n10, n01, n00), clustered.repeated(patient), level)
     ones = np.ones(a.size)
     which = patient if patient is not None else np.arange(a.size)
     return PairedDifference(
         difference=found,
-        newcombe=paired.newcombe(n11, n10, n01, n00, level=level),
-        mcnemar=paired.mcnemar(n10, n01),
+        newcombe=newcombe,
+        mcnemar=test,
         a=clustered.proportion(a, which, level=level) if patient is not None else _share(a, level),
         b=clustered.proportion(b, which, level=level) if patient is not None else _share(b, level),
         n11=n11,
@@ -100,6 +115,28 @@ def _paired(
         n00=int(ones.size - n11 - n10 - n01),
         verdict=verdict,
     )
+
+
+def _of_pairs(
+    counts: tuple[int, int, int, int], alike: str | None, level: float
+) -> tuple[Estimate, McNemar | Untested]:
+    """Return Newcombe's interval and McNemar's tests, without numbers where patients are `alike`.
+
+    Neither has a clustered form here; the ratio estimator's interval stands beside them.
+    """
+    _, n10, n01, _ = counts
+    newcombe = paired.newcombe(*counts, level=level)
+    if alike is None:
+        return newcombe, paired.mcnemar(n10, n01)
+    reason = f"{alike}: taken as independent here; see the interval between patients"
+    without = replace(newcombe, lower=None, upper=None, reason=reason)
+    return without, Untested(n10=n10, n01=n01, reason=reason)
+
+
+def _p_values(test: McNemar | Untested) -> str:
+    if isinstance(test, Untested):
+        return f"\u2013 ({test.reason})"
+    return f"{test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact)"
 
 
 def _share(right: Bools, level: float) -> Estimate:
@@ -117,7 +154,8 @@ def study(
     """Compare two score columns of a checked CASES table, A minus B.
 
     With `cases.cluster` the AUC difference is Obuchowski's, the differences of sensitivity and
-    specificity are ratio estimators between patients.
+    specificity are ratio estimators between patients; McNemar's tests and Newcombe's interval take
+    cases as independent and are None, with the reason, where a patient has several.
     """
     truth = cases.truth == 1
     scores = [cases.scores[name] for name in names]
@@ -194,7 +232,7 @@ def report(cases: Cases, found: Comparison, *, name: str) -> Report:
                 cell(one.a),
                 cell(one.b),
                 cell(one.difference),
-                f"{one.mcnemar.mid_p:.4f} (mid-p), {one.mcnemar.exact_p:.4f} (exact)",
+                _p_values(one.mcnemar),
             )
         )
     text = [f"Differences are {found.names[0]} minus {found.names[1]}, on the same cases."]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cxr_device.decision import OperatingPoint, is_suspected
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, check_level, normal_quantile, undefined
+from validation.estimate import Estimate, check_level, cut, normal_quantile, undefined
 from validation.proportions import Method, proportion
 
 __all__ = ["Confusion", "suspected"]
@@ -176,15 +176,15 @@ class Confusion:
             share = self.tp / touched
             se = 2.0 / (1.0 + share) ** 2 * sqrt(share * (1.0 - share) / touched)
             half = normal_quantile(level) * se
-            reason = None if se > 0.0 else "the delta variance is 0 at F1 of 0 or 1"
+            lower, upper, reason = cut(estimate - half, estimate + half, (0.0, 1.0))
             return Estimate(
                 estimate=estimate,
-                lower=estimate - half if se > 0.0 else None,
-                upper=estimate + half if se > 0.0 else None,
+                lower=lower if se > 0.0 else None,
+                upper=upper if se > 0.0 else None,
                 level=level,
                 method=name,
                 n=self.n,
-                reason=reason,
+                reason=reason if se > 0.0 else "the delta variance is 0 at F1 of 0 or 1",
                 se=se,
             )
         jaccard = proportion(self.tp, touched, method="wilson", level=level)
@@ -247,6 +247,16 @@ def _ratio_of_proportions(
             reason=f"no {name1}: the log-normal interval is undefined",
         )
     value = log(k1 / n1) - log(k0 / n0)
+    if k1 == n1 and k0 == n0:
+        return Estimate(
+            estimate=1.0,
+            lower=None,
+            upper=None,
+            level=level,
+            method=method,
+            n=n,
+            reason=f"nothing but {name1} and {name0}: the log-normal variance is 0",
+        )
     half = normal_quantile(level) * sqrt(1.0 / k1 - 1.0 / n1 + 1.0 / k0 - 1.0 / n0)
     return Estimate(
         estimate=exp(value),
@@ -269,7 +279,8 @@ def _at_prevalence(
     """Predictive value at stated odds, logit interval (Mercaldo, Lau, Zhou 2007).
 
     With a zero cell the interval uses Mercaldo's adjustment (z^2/2 added to the count, z^2 to the
-    number), the estimate stays the plain one, and `reason` says so.
+    number) and the estimate stays the plain one; a limit that misses it is opened to 0 or 1.
+    `reason` says both.
     """
     (k, n), (m, total) = right, wrong
     check_level(level)
@@ -287,10 +298,15 @@ def _at_prevalence(
         shift, variance = _logit_shift(k, n, m, total)
     centre = log(odds) + shift
     half = z * sqrt(variance)
+    lower, upper = 1.0 / (1.0 + exp(half - centre)), 1.0 / (1.0 + exp(-half - centre))
+    if lower > estimate:
+        lower, reason = 0.0, f"{reason}; lower limit opened to 0, where it missed the estimate"
+    if upper < estimate:
+        upper, reason = 1.0, f"{reason}; upper limit opened to 1, where it missed the estimate"
     return Estimate(
         estimate=estimate,
-        lower=1.0 / (1.0 + exp(-(centre - half))),
-        upper=1.0 / (1.0 + exp(-(centre + half))),
+        lower=lower,
+        upper=upper,
         level=level,
         method=method,
         n=n + total,

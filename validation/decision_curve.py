@@ -67,17 +67,19 @@ def decision_curve(
     found = []
     for index, cut in enumerate(cuts.tolist()):
         lower, upper = percentile_limits(draws[:, index], level=level)
+        flat = bool(np.ptp(draws[:, index]) == 0.0)  # as where nothing is flagged
         found.append(
             NetBenefit(
                 threshold=cut,
                 score=Estimate(
                     estimate=float(value[index]),
-                    lower=lower,
-                    upper=upper,
+                    lower=None if flat else lower,
+                    upper=None if flat else upper,
                     level=level,
                     method="net benefit, bootstrap percentile",
                     n=positive.size,
                     seed=plan.seed,
+                    reason="every resample gives the same value: no interval" if flat else None,
                 ),
                 flag_all=share - (1.0 - share) * cut / (1.0 - cut),
             )

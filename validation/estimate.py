@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,8 @@ __all__ = [
     "Estimate",
     "Json",
     "check_level",
+    "cut",
+    "mapped",
     "normal_quantile",
     "record",
     "t_quantile",
@@ -86,6 +88,29 @@ def undefined(reason: str, *, level: float, method: str, n: int) -> Estimate:
     """Return an estimate that is None throughout, with its reason."""
     return Estimate(
         estimate=None, lower=None, upper=None, level=level, method=method, n=n, reason=reason
+    )
+
+
+def cut(lower: float, upper: float, within: tuple[float, float]) -> tuple[float, float, str | None]:
+    """Cut Wald limits at the range of their measure; the reason says so, None where none was."""
+    low, high = within
+    if low <= lower and upper <= high:
+        return lower, upper, None
+    reason = f"Wald limits ({lower:.6g}, {upper:.6g}) cut at [{low:g}, {high:g}]"
+    return max(lower, low), min(upper, high), reason
+
+
+def mapped(
+    found: Estimate, value: Callable[[float], float], *, falling: bool, method: str
+) -> Estimate:
+    """Map an estimate and its limits by a monotone function; a falling one swaps the limits."""
+
+    def of(x: float | None) -> float | None:
+        return None if x is None else value(x)
+
+    lower, upper = (found.upper, found.lower) if falling else (found.lower, found.upper)
+    return dataclasses.replace(
+        found, estimate=of(found.estimate), lower=of(lower), upper=of(upper), se=None, method=method
     )
 
 

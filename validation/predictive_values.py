@@ -6,17 +6,23 @@ McNemar does not apply.
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, normal_quantile, undefined
+from validation.estimate import Estimate, mapped, normal_quantile, undefined
 from validation.roc import check_truth
 
-__all__ = ["PairedPredictive", "compare_npv", "compare_ppv", "relative_proportion"]
+__all__ = [
+    "PairedPredictive",
+    "compare_npv",
+    "compare_ppv",
+    "from_likelihood_ratio",
+    "relative_proportion",
+]
 
 Bools = NDArray[np.bool_]
 CHI_DF: Final = 1
@@ -38,6 +44,38 @@ class PairedPredictive:
     weighted_p: float | None
     ratio: Estimate
     reason: str | None = None
+
+
+def from_likelihood_ratio(
+    ratio: Estimate, prevalence: float, *, value: Literal["ppv", "npv"]
+) -> Estimate:
+    """Return the predictive value at a stated prevalence from a likelihood ratio.
+
+    Bayes' theorem on the ratio and the limits of its (clustered) interval, of which the value is a
+    monotone function: PPV = LR+ w / (1 + LR+ w) and NPV = 1 / (1 + LR- w) with the odds w.
+
+    Parameters
+    ----------
+    ratio : Estimate
+        Positive likelihood ratio for the PPV, negative for the NPV.
+    prevalence : float
+        Inside (0, 1).
+    value : {"ppv", "npv"}
+
+    References
+    ----------
+    .. [1] Mercaldo, Lau, Zhou, Statistics in Medicine 2007;26:2170-2183.
+    """
+    if not 0.0 < prevalence < 1.0:
+        raise ArgumentError(argument="prevalence", found=prevalence, accepted="inside (0, 1)")
+    odds = prevalence / (1.0 - prevalence)
+    negative = value == "npv"
+
+    def of(x: float) -> float:
+        return 1.0 / (1.0 + x * odds) if negative else x * odds / (1.0 + x * odds)
+
+    method = f"at the stated prevalence, from the likelihood ratio ({ratio.method})"
+    return mapped(ratio, of, falling=negative, method=method)
 
 
 def compare_ppv(

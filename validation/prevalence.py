@@ -1,11 +1,12 @@
 """What a flag means where the finding is rarer: counts per 1,000 films, PPV and NPV."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate
+from validation.estimate import Estimate, mapped
+from validation.predictive_values import from_likelihood_ratio
 from validation.standalone import Standalone
 
 __all__ = ["PER", "Restated", "restate"]
@@ -34,10 +35,8 @@ class Restated:
 def restate(found: Standalone, prevalences: Sequence[float]) -> tuple[Restated, ...]:
     """Restate a study at other prevalences, and at that of its sample (the last row).
 
-    Sensitivity and specificity are taken as they were measured. The predictive values are Bayes'
-    theorem on the likelihood ratios with their (clustered) intervals, of which they are monotone
-    functions: PPV = LR+ w / (1 + LR+ w) and NPV = 1 / (1 + LR- w) with the odds w of the finding
-    (Mercaldo, Lau, Zhou, Statistics in Medicine 2007;26:2170-2183).
+    Sensitivity and specificity are taken as they were measured; the predictive values come from the
+    likelihood ratios with their (clustered) intervals.
 
     Raises
     ------
@@ -55,7 +54,6 @@ def restate(found: Standalone, prevalences: Sequence[float]) -> tuple[Restated, 
 def _row(found: Standalone, prevalence: float, *, of_sample: bool) -> Restated:
     measures = found.measures
     ill, well = PER * prevalence, PER * (1.0 - prevalence)
-    odds = prevalence / (1.0 - prevalence)
     sensitivity, specificity = measures["sensitivity"], measures["specificity"]
     return Restated(
         prevalence=prevalence,
@@ -64,8 +62,8 @@ def _row(found: Standalone, prevalence: float, *, of_sample: bool) -> Restated:
         false_negative=_count(sensitivity, ill, rest=True),
         false_positive=_count(specificity, well, rest=True),
         true_negative=_count(specificity, well),
-        ppv=_value(measures["lr_positive"], odds, negative=False),
-        npv=_value(measures["lr_negative"], odds, negative=True),
+        ppv=from_likelihood_ratio(measures["lr_positive"], prevalence, value="ppv"),
+        npv=from_likelihood_ratio(measures["lr_negative"], prevalence, value="npv"),
     )
 
 
@@ -75,29 +73,4 @@ def _count(share: Estimate, films: float, *, rest: bool = False) -> Estimate:
     def scaled(value: float) -> float:
         return films * (1.0 - value if rest else value)
 
-    return _mapped(share, scaled, falling=rest, method=f"per {PER} films; {share.method}")
-
-
-def _value(ratio: Estimate, odds: float, *, negative: bool) -> Estimate:
-    """Return a predictive value from a likelihood ratio."""
-
-    def of(value: float) -> float:
-        product = value * odds
-        return 1.0 / (1.0 + product) if negative else product / (1.0 + product)
-
-    method = f"at the stated prevalence, from the likelihood ratio ({ratio.method})"
-    return _mapped(ratio, of, falling=negative, method=method)
-
-
-def _mapped(
-    found: Estimate, value: Callable[[float], float], *, falling: bool, method: str
-) -> Estimate:
-    """Map an estimate and its limits by a monotone function; a falling one swaps the limits."""
-
-    def of(x: float | None) -> float | None:
-        return None if x is None else value(x)
-
-    lower, upper = (found.upper, found.lower) if falling else (found.lower, found.upper)
-    return replace(
-        found, estimate=of(found.estimate), lower=of(lower), upper=of(upper), se=None, method=method
-    )
+    return mapped(share, scaled, falling=rest, method=f"per {PER} films; {share.method}")

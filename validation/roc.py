@@ -14,7 +14,7 @@ from scipy import stats
 
 from validation.clustered import cluster_codes
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, check_level, normal_quantile, t_quantile
+from validation.estimate import Estimate, check_level, cut, normal_quantile, t_quantile
 
 __all__ = [
     "AucDifference",
@@ -289,11 +289,7 @@ def _auc_limits(
     if interval == "logit" and 0.0 < area < 1.0:
         centre, half = log(area / (1.0 - area)), z * se / (area * (1.0 - area))
         return 1.0 / (1.0 + exp(half - centre)), 1.0 / (1.0 + exp(-half - centre)), None
-    lower, upper = area - z * se, area + z * se
-    reason = None
-    if lower < 0.0 or upper > 1.0:
-        reason = f"Wald limits ({lower:.6g}, {upper:.6g}) cut at [0, 1]"
-    return max(lower, 0.0), min(upper, 1.0), reason
+    return cut(area - z * se, area + z * se, (0.0, 1.0))
 
 
 def _boundary(area: float, n1: int, n0: int, level: float) -> tuple[float | None, float | None]:
@@ -340,13 +336,18 @@ def compare(  # noqa: PLR0913 - the subject, two options of the estimate, two of
     AucDifference
         Where the two scores rank every pair alike the variance is 0: statistic, p and limits are
         None, and `reason` says so.
+
+    Raises
+    ------
+    ArgumentError
+        For truth other than 0/1, one class only, NaN scores, or unequal lengths.
     """
     positive = check_truth(truth)
     scores = np.stack(
         [_check_scores(score_a, positive.size)[0], _check_scores(score_b, positive.size)[0]]
     )
     method = "paired DeLong" if cluster is None else "paired, Obuchowski 1997, clustered"
-    clusters = None if cluster is None else cluster_codes(cluster)[1]
+    clusters = None if cluster is None else cluster_codes(_same_length(cluster, positive.size))[1]
     try:
         areas, matrix = auc_covariance(positive, scores, cluster=cluster)
     except ArgumentError as error:  # one case, or one patient, of a class

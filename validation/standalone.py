@@ -1,6 +1,7 @@
 """The standalone study: one score at one locked threshold, every measure with its interval."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from validation.calibration import Calibration
 from validation.confusion import Confusion, suspected
 from validation.decision_curve import NetBenefit, decision_curve
 from validation.estimate import Estimate, record
+from validation.predictive_values import from_likelihood_ratio
 from validation.proportions import Method
 from validation.subgroups import Subgroup, subgroup
 from validation.tables import Cases
@@ -80,21 +82,29 @@ def study(cases: Cases, options: Options) -> Standalone:
         else _between_patients(truth == 1, flagged, cases.cluster, level)
     )
     if options.prevalence is not None:
-        measures["ppv_at_prevalence"] = table.ppv_at(options.prevalence, level=level)
-        measures["npv_at_prevalence"] = table.npv_at(options.prevalence, level=level)
+        measures.update(
+            _at_prevalence(
+                table, measures, options.prevalence, level=level, between=cases.cluster is not None
+            )
+        )
     measures["auc"] = roc.auc(truth, score, cluster=cases.cluster, level=level)
     resampling = None
     if options.bootstrap:
         resampling = Resampling(
             resamples=options.bootstrap, seed=options.seed, cluster=cases.cluster
         )
-    measures["average_precision"] = operating.average_precision(
+    precision = operating.average_precision(
         truth,
         score,
         resampling=resampling,
         level=level,
         method="percentile" if options.bootstrap else "logit",
     )
+    alike = clustered.repeated(cases.cluster)
+    if alike is not None and not options.bootstrap:
+        reason = f"{alike}: the logit interval takes cases as independent; resample instead"
+        precision = replace(precision, lower=None, upper=None, reason=reason)
+    measures["average_precision"] = precision
     found = calibration.assess(truth, score, cluster=cases.cluster, level=level, seed=options.seed)
     measures["brier"] = found.brier
     return Standalone(
@@ -155,6 +165,23 @@ def _independent(table: Confusion, options: Options) -> dict[str, Estimate]:
     }
 
 
+def _at_prevalence(
+    table: Confusion,
+    measures: Mapping[str, Estimate],
+    prevalence: float,
+    *,
+    level: float,
+    between: bool,
+) -> dict[str, Estimate]:
+    """PPV and NPV at a prevalence; between patients, from the clustered likelihood ratios."""
+    if between:
+        ppv = from_likelihood_ratio(measures["lr_positive"], prevalence, value="ppv")
+        npv = from_likelihood_ratio(measures["lr_negative"], prevalence, value="npv")
+    else:
+        ppv, npv = table.ppv_at(prevalence, level=level), table.npv_at(prevalence, level=level)
+    return {"ppv_at_prevalence": ppv, "npv_at_prevalence": npv}
+
+
 def _between_patients(
     positive: NDArray[np.bool_],
     flagged: NDArray[np.bool_],
@@ -172,7 +199,9 @@ def _between_patients(
         "ppv": share(positive, flagged),
         "npv": share(~positive, ~flagged),
         "accuracy": share(positive == flagged, everyone),
-        "f1": clustered.ratio(2.0 * (positive & flagged), touched, patient, level=level),
+        "f1": clustered.ratio(
+            2.0 * (positive & flagged), touched, patient, within=(0.0, 1.0), level=level
+        ),
         "lr_positive": clustered.ratio_of_proportions(
             flagged, positive, ~positive, patient, level=level
         ),

@@ -205,13 +205,15 @@ def _calibration_section(found: Calibration) -> Section:
             "Expected calibration error",
             (
                 f"{ece.estimate:.4f}; a calibrated score would show {ece.if_calibrated:.4f} "
-                f"(p {ece.p_value:.3f})"
+                + (f"(no p: {ece.reason})" if ece.p_value is None else f"(p {ece.p_value:.3f})")
             ),
         ),
     ]
     if found.spiegelhalter_z is not None and found.spiegelhalter_p is not None:
         text = f"z {found.spiegelhalter_z:.3f}, p {found.spiegelhalter_p:.3f}"
-        rows.append(("Spiegelhalter's test", text))
+    else:
+        text = f"\u2013 ({found.spiegelhalter_reason})"
+    rows.append(("Spiegelhalter's test", text))
     return Section(
         title="Calibration",
         text=(

@@ -164,6 +164,11 @@ def read_reads(path: Path, *, cluster: str | None = None) -> tuple[pd.DataFrame,
         column if asked for. Design questions (crossed or not) are `mrmc`'s.
     str
         SHA-256 of the file.
+
+    Raises
+    ------
+    TableError
+        As `read_cases`; and for a case with two truths or with two patients.
     """
     frame, digest = read_table(path)
     name = path.name
@@ -191,7 +196,25 @@ def read_reads(path: Path, *, cluster: str | None = None) -> tuple[pd.DataFrame,
             found="0 for one reading and 1 for another",
             accepted="one truth for each case",
         )
+    if cluster:
+        _one_patient(reads, cluster, name)
     return reads, digest
+
+
+def _one_patient(reads: pd.DataFrame, cluster: str, name: str) -> None:
+    """Refuse a case that names another patient than its first row does."""
+    patient = reads[cluster].to_numpy()
+    first = reads.groupby("case")[cluster].transform("first").to_numpy()
+    other = patient != first
+    if other.any():
+        row = int(other.argmax())
+        raise TableError(
+            table=name,
+            column=cluster,
+            case_id=str(reads["case"].iloc[row]),
+            found=f"'{patient[row]}' in row {row + 1}, '{first[row]}' before",
+            accepted="one patient for each case",
+        )
 
 
 def read_ratings(path: Path, *, numeric: bool = False) -> tuple[pd.DataFrame, str]:

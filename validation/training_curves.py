@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from validation.errors import ArgumentError
@@ -22,12 +23,14 @@ def loss(training_record: Mapping[str, Any]) -> str:
     ----------
     training_record : mapping
         `members`, each with `config.seed` and `curve`: one entry an epoch with `epoch`, `loss` and
-        `tune_within_view_auc`.
+        `tune_within_view_auc`. The epoch that was kept is `chosen.epoch`; a record from before that
+        key kept the last.
 
     Raises
     ------
     ArgumentError
-        If a member has no curve, or a value of it is missing or no number.
+        If a member has no curve, a value of it is missing or no number, or the epoch that was kept
+        is none of the curve.
     """
     return _drawn(training_record, "Training loss", "Loss", lambda entry: entry["loss"])
 
@@ -98,6 +101,16 @@ def data_efficiency(curve: Mapping[str, Any]) -> str:
     return chart.note("hollow: all of NIH, by the fit").svg()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One member's values by epoch, and the epoch whose weights were kept."""
+
+    label: str
+    epochs: list[float]
+    values: list[float]
+    kept: float
+
+
 def _drawn(
     training_record: Mapping[str, Any],
     title: str,
@@ -105,8 +118,8 @@ def _drawn(
     take: Callable[[Mapping[str, Any]], object],
 ) -> str:
     lines = _lines(training_record, take)
-    ys = [y for _, _, values in lines for y in values]
-    last = max(xs[-1] for _, xs, _ in lines)
+    ys = [y for line in lines for y in line.values]
+    last = max(line.epochs[-1] for line in lines)
     pad = max((max(ys) - min(ys)) * 0.12, 0.005)
     chart = Chart(
         title=title,
@@ -116,13 +129,17 @@ def _drawn(
         y_range=(min(ys) - pad, max(ys) + 2.0 * pad),
         height=340.0,
     )
-    for index, (label, xs, values) in enumerate(lines):
+    for index, line in enumerate(lines):
         colour = COLOURS[index % len(COLOURS)]
         chart.line(
-            xs, values, colour=colour, label=label, dash=DASHES[index // len(COLOURS) % len(DASHES)]
+            line.epochs,
+            line.values,
+            colour=colour,
+            label=line.label,
+            dash=DASHES[index // len(COLOURS) % len(DASHES)],
         )
-        for x, y in zip(xs, values, strict=True):
-            chart.mark(Mark(x=x, y=y, colour=colour, hollow=x != xs[-1], size=3.5))
+        for x, y in zip(line.epochs, line.values, strict=True):
+            chart.mark(Mark(x=x, y=y, colour=colour, hollow=x != line.kept, size=3.5))
     return chart.note("filled: the epoch that was kept").svg(
         legend="top-right" if y_label == "Loss" else "bottom-right"
     )
@@ -130,7 +147,7 @@ def _drawn(
 
 def _lines(
     training_record: Mapping[str, Any], take: Callable[[Mapping[str, Any]], object]
-) -> list[tuple[str, list[float], list[float]]]:
+) -> list[_Line]:
     members = training_record.get("members")
     if not isinstance(members, list) or not members:
         raise ArgumentError(argument="members", found=members, accepted="at least one member")
@@ -141,6 +158,8 @@ def _lines(
             xs = [_number(entry["epoch"]) for entry in curve]
             ys = [_number(take(entry)) for entry in curve]
             seed = member["config"]["seed"]
+            chosen = member.get("chosen")
+            kept = xs[-1:] if chosen is None else [_number(chosen["epoch"])]
         except (KeyError, TypeError) as error:
             raise ArgumentError(
                 argument=f"member {number}", found=f"no {error}", accepted="a curve by epoch"
@@ -149,7 +168,14 @@ def _lines(
             raise ArgumentError(
                 argument=f"member {number}", found="an empty curve", accepted="a curve by epoch"
             )
-        lines.append((f"member {number}, seed {seed}", xs, ys))
+        if kept[0] not in xs:
+            raise ArgumentError(
+                argument=f"member {number}",
+                found=f"epoch {kept[0]:g} kept",
+                accepted="an epoch of its curve",
+            )
+        label = f"member {number}, seed {seed}"
+        lines.append(_Line(label=label, epochs=xs, values=ys, kept=kept[0]))
     return lines
 
 

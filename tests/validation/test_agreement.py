@@ -1,6 +1,8 @@
 """Agreement: expected values from irr 0.84.1, irrCAC 1.0, epiR 2.0.57, krippendorff 0.9.0."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from validation import agreement
 from validation.agreement import Weights
+from verification import verifies
 
 NAN = float("nan")
 # irr manual, nmm: 4 raters x 12 units (Krippendorff's textbook example)
@@ -163,3 +166,40 @@ def test_fleiss_interval_covers() -> None:
         lower, upper = agreement.fleiss(table).interval()
         inside += lower is not None and upper is not None and lower <= 0.49 <= upper
     assert 0.925 <= inside / 500 <= 0.975  # Monte-Carlo standard error 0.0097
+
+
+@verifies("SRS-341@ba937655", level="unit")
+def test_two_readers_who_share_no_case_have_no_kappa() -> None:
+    found = agreement.cohen([1, 0, NAN, NAN], [NAN, NAN, 1, 0])
+    assert (found.kappa.estimate, found.kappa.n, found.z, found.p_value) == (None, 0, None, None)
+    assert found.kappa.reason == "no case that both have rated"
+
+
+@verifies("SRS-341@ba937655", level="integration")
+def test_readers_in_a_chain_have_their_other_coefficients(
+    validate: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
+) -> None:
+    # cases 0..5 read by A and B, 6..11 by B and C: A and C share none
+    ratings = table(
+        case=[c for c in range(12) for _ in (0, 1)],
+        reader=["A", "B"] * 6 + ["B", "C"] * 6,
+        rating=[1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 0, 1] * 2,
+    )
+    result = validate("agreement", ratings, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "a/results.json").read_text("utf-8"))
+    assert found["cohen"]["estimate"] is None
+    assert "shares no case" in found["cohen"]["reason"]
+    assert len(found["cohen"]["pairs"]) == 2
+    for key in ("fleiss", "gwet_ac1", "krippendorff_alpha"):
+        assert found[key]["estimate"] is not None
+
+
+@verifies("SRS-341@ba937655", level="unit")
+def test_pabak_leaves_out_what_either_has_not_rated() -> None:
+    whole = agreement.pabak([1, 0, 1, 1], [1, 0, 0, 1])
+    found = agreement.pabak([1, 0, 1, 1, NAN, 0, NAN], [1, 0, 0, 1, 1, NAN, NAN])
+    assert found == whole
+    assert found.n == 4
+    assert agreement.pabak(["x", None], ["x", "y"]).n == 1
+    assert agreement.pabak([NAN], [1.0]).reason == "no case that both have rated"

@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from validation import calibration
 from validation.errors import ArgumentError
+from verification import verifies
 
 
 def test_every_statistic_matches_r(
@@ -105,3 +106,55 @@ def test_slope_covers() -> None:
 def test_a_probability_outside_0_1_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"^probability"):
         calibration.brier([0, 1], [0.2, 1.2])
+
+
+@verifies("SRS-339@b85edce8", level="unit")
+def test_repeated_films_narrow_no_calibration(cohort: Callable[..., Any]) -> None:
+    truth, p = cohort(300, seed=3)
+    patient = np.arange(300)
+    once = calibration.assess(truth, p, cluster=patient)
+    tenfold = calibration.assess(np.tile(truth, 10), np.tile(p, 10), cluster=np.tile(patient, 10))
+    assert tenfold.observed_to_expected.interval() == pytest.approx(
+        once.observed_to_expected.interval()
+    )
+    for one, ten in zip(once.reliability, tenfold.reliability, strict=True):
+        assert ten.observed.interval() == pytest.approx(one.observed.interval())
+        assert ten.observed.clusters == one.observed.clusters == one.n
+    assert tenfold.expected_error.p_value is tenfold.spiegelhalter_z is None
+    assert tenfold.spiegelhalter_p is None
+    for reason in (tenfold.expected_error.reason, tenfold.spiegelhalter_reason):
+        assert reason is not None
+        assert "300 patients for 3000 cases" in reason
+    assert once.expected_error.p_value is not None  # one film a patient: nothing to respect
+    assert once.spiegelhalter_p is not None
+
+
+@verifies("SRS-339@b85edce8", level="unit")
+def test_observed_to_expected_between_single_films_is_debrays(cohort: Callable[..., Any]) -> None:
+    # by hand: the variance between clusters of one film is Debray's times n / (n - 1)
+    truth, p = cohort(200, seed=4)
+    found = calibration.observed_to_expected(truth, p, cluster=np.arange(200))
+    seen = int(truth.sum())
+    half = 1.959963984540054 * (200 / 199 * (1 - seen / 200) / seen) ** 0.5
+    ratio = seen / p.sum()
+    assert found.interval() == pytest.approx((ratio * np.exp(-half), ratio * np.exp(half)))
+    assert found.clusters == 200
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_brier_limits_cut_at_0_say_so() -> None:
+    truth, p = [0] * 19 + [1], [0.0] * 19 + [0.1]
+    for found in (
+        calibration.brier(truth, p),
+        calibration.brier(truth, p, cluster=range(20)),
+    ):
+        assert found.lower == 0.0
+        assert found.reason is not None
+        assert "cut at [0, 1]" in found.reason
+
+
+@verifies("SRS-341@ba937655", level="unit")
+def test_spiegelhalter_without_a_variance_says_so() -> None:
+    found = calibration.assess([0, 1, 0, 1], [0.5] * 4)
+    assert found.spiegelhalter_z is None
+    assert found.spiegelhalter_reason == "every probability is 0, 1/2 or 1"

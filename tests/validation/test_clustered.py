@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from validation import clustered, roc
 from validation.estimate import Estimate
+from verification import verifies
 
 
 @pytest.mark.parametrize(("name", "truth"), [("sens", 1), ("spec", 0)])
@@ -103,3 +104,42 @@ def test_clustered_sensitivity_and_auc_cover() -> None:
     assert 0.925 <= sens_in / runs <= 0.975
     assert 0.925 <= area_in / runs <= 0.975
     assert naive_in < sens_in  # forgetting the patients is what this module is there to prevent
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_alike_patients_have_no_interval() -> None:
+    # 50 patients with 1 of 49 right each: rounding leaves a variance of 1e-36
+    success = np.tile(np.arange(49) == 0, 50)
+    found = clustered.proportion(success, np.repeat(np.arange(50), 49))
+    assert found.estimate == pytest.approx(1 / 49)
+    assert (found.lower, found.upper, found.se) == (None, None, 0.0)
+    assert found.reason == "no variation between clusters"
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_a_likelihood_ratio_without_variation_has_no_interval() -> None:
+    positive = np.arange(20) % 2 == 0
+    found = clustered.ratio_of_proportions(np.ones(20, bool), positive, ~positive, np.arange(20))
+    assert (found.estimate, found.lower, found.upper) == (1.0, None, None)
+    assert found.reason == "no variation between clusters"
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_limits_are_cut_at_the_range_of_the_measure() -> None:
+    patient = np.arange(12)
+    nearly = np.arange(12) > 0
+    rest = np.zeros(12, bool)
+    f1 = clustered.ratio(2.0 * nearly, 1.0 + nearly, patient, within=(0.0, 1.0))
+    assert f1.upper == 1.0
+    gap = clustered.difference(nearly, rest, patient)
+    back = clustered.difference(rest, nearly, patient)
+    assert (gap.upper, back.lower) == (1.0, -1.0)
+    wald = clustered.proportion(nearly, patient, interval="wald")
+    assert wald.upper == 1.0
+    for found in (f1, gap, back, wald):
+        assert found.reason is not None
+        assert "cut at" in found.reason
+    free = clustered.ratio(2.0 * nearly, 1.0 + nearly, patient)
+    assert free.upper is not None
+    assert free.upper > 1.0  # no range is told: nothing is cut
+    assert free.reason is None

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from validation.confusion import Confusion, suspected
 from validation.errors import ArgumentError
 from validation.estimate import Estimate
 from validation.proportions import Method, proportion
+from verification import verifies
 
 TABLE = Confusion(tp=670, fp=202, fn=74, tn=640)
 
@@ -127,3 +130,54 @@ def test_a_tie_with_the_threshold_is_flagged() -> None:
 def test_counts_are_refused_when_negative() -> None:
     with pytest.raises(ArgumentError, match=r"^fp: -1"):
         Confusion(tp=1, fp=-1, fn=1, tn=1)
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+@pytest.mark.parametrize(
+    ("cells", "limit", "bound"),
+    [
+        ({"tp": 90, "fp": 0, "fn": 10, "tn": 900}, "upper", 1.0),
+        ({"tp": 0, "fp": 9, "fn": 10, "tn": 90}, "lower", 0.0),
+    ],
+)
+def test_a_zero_cell_opens_the_limit_that_missed_the_estimate(
+    cells: dict[str, int], limit: str, bound: float
+) -> None:
+    found = Confusion(**cells).ppv_at(0.05)
+    assert found.estimate == getattr(found, limit) == bound
+    assert found.reason is not None
+    assert f"{limit} limit opened to {bound:g}" in found.reason
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+@given(st.lists(st.integers(0, 12), min_size=4, max_size=4), st.floats(0.001, 0.999))
+def test_predictive_values_at_a_prevalence_hold_their_estimate(
+    counts: list[int], prevalence: float
+) -> None:
+    tp, fp, fn, tn = counts
+    table = Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
+    for found in (table.ppv_at(prevalence), table.npv_at(prevalence)):
+        if found.estimate is not None:
+            assert found.lower is not None
+            assert found.upper is not None
+            assert 0.0 <= found.lower <= found.estimate <= found.upper <= 1.0
+            assert found.lower < found.upper
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_a_likelihood_ratio_of_a_test_that_flags_all_has_no_interval() -> None:
+    for found in (
+        Confusion(tp=5, fp=5, fn=0, tn=0).lr_positive(),
+        Confusion(tp=0, fp=0, fn=5, tn=5).lr_negative(),
+    ):
+        assert triple(found) == (1.0, None, None)
+        assert found.reason is not None
+        assert "variance is 0" in found.reason
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_the_delta_limits_of_f1_are_cut_at_1() -> None:
+    found = Confusion(tp=9, fp=1, fn=0, tn=5).f1(method="delta")
+    assert found.upper == 1.0
+    assert found.reason is not None
+    assert "cut at [0, 1]" in found.reason

@@ -9,8 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from validation import operating
-from validation.bootstrap import Resampling, percentile_limits, replicate
+from validation.bootstrap import Resampling, bca_limits, percentile_limits, replicate
 from validation.errors import ArgumentError
+from verification import verifies
 
 FEW = Resampling(resamples=20)
 
@@ -178,3 +179,17 @@ def test_clusters_are_drawn_whole() -> None:
 def test_an_empty_band_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"^band"):
         operating.partial_auc([0, 1], [0.1, 0.2], band=(0.9, 0.9))
+
+
+@verifies("SRS-341@ba937655", level="unit")
+def test_bca_with_one_positive_has_no_interval() -> None:
+    found = operating.auc_bootstrap(
+        [1] + [0] * 9, [0.75, *np.linspace(0.1, 0.9, 9)], resampling=FEW, method="bca"
+    )
+    assert found.estimate == pytest.approx(7 / 9)  # 7 of the 9 scores lie below 0.75
+    assert found.interval() == (None, None)
+    assert found.reason is not None
+    assert "undefined without one of the cases" in found.reason
+    assert bca_limits(
+        np.array([0.4, 0.5, 0.6]), estimate=0.5, left_out=np.array([0.5, np.nan]), level=0.95
+    ) is None  # fmt: skip

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from validation import roc
 from validation.errors import ArgumentError
+from verification import verifies
 
 
 def asah(example: Callable[[str], pd.DataFrame]) -> tuple[Any, pd.DataFrame]:
@@ -230,3 +231,10 @@ def test_renamed_patients_give_the_same_clustered_auc(
     names = np.random.default_rng(seed).permutation(truth.size)[patients]
     first = roc.auc(truth, score, cluster=patients)
     assert roc.auc(truth, score, cluster=names).se == pytest.approx(first.se, abs=1e-12)
+
+
+@verifies("SRS-342@10924868", level="unit")
+def test_patients_of_another_length_are_refused() -> None:
+    truth, score = [0, 1, 0, 1], [0.1, 0.9, 0.3, 0.4]
+    with pytest.raises(ArgumentError, match=r"^cluster: shape \(3,\)"):
+        roc.compare(truth, score, score[::-1], cluster=[1, 2, 3])

@@ -9,6 +9,7 @@ import pytest
 
 from validation.errors import TableError
 from validation.tables import read_cases, read_ratings, read_reads
+from verification import verifies
 
 GOOD: dict[str, list[Any]] = {
     "case_id": ["001", "002", "003", "004"],
@@ -126,3 +127,13 @@ def test_ratings_need_two_readers_and_no_duplicates(table: Callable[..., Path]) 
         read_ratings(table(case=["a", "a"], reader=["r", "r"], rating=["x", "y"]))
     with pytest.raises(TableError, match="column 'rating', case_id 'b': empty"):
         read_ratings(table(case=["a", "b"], reader=["r", "q"], rating=["x", ""]))
+
+
+@verifies("SRS-342@10924868", level="unit")
+def test_two_patients_for_one_case_are_refused(table: Callable[..., Path]) -> None:
+    with pytest.raises(TableError) as refusal:
+        read_reads(table(**READS, patient=["p", "q", "p", "r"]), cluster="patient")
+    assert (refusal.value.column, refusal.value.case_id) == ("patient", "b")
+    assert "row 4" in str(refusal.value)
+    reads, _ = read_reads(table(**READS, patient=["p", "q", "p", "q"]), cluster="patient")
+    assert reads["patient"].tolist() == ["p", "q", "p", "q"]

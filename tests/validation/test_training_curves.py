@@ -91,3 +91,28 @@ def test_data_efficiency_without_a_value_is_refused() -> None:
         del part[path[-1]]
         with pytest.raises(ArgumentError):
             training_curves.data_efficiency(damaged)
+
+
+def _filled(svg: str) -> list[int]:
+    """Return the places of the filled marks among all marks."""
+    marks = re.findall(r"<circle [^>]*>", svg)
+    return [n for n, mark in enumerate(marks) if 'fill="var(--paper)"' not in mark]
+
+
+@verifies("SRS-212@efa9ce50", level="unit")
+def test_the_epoch_that_was_kept_is_filled() -> None:
+    best = record(0.5, 0.3, 0.4)
+    member = best["members"][0]
+    member["config"]["choose"] = "best"
+    member["chosen"] = {"epoch": 2, "rule": "best"}
+    assert _filled(training_curves.tuning_auc(best)) == [1]
+    assert _filled(training_curves.loss(record(0.5, 0.3, 0.4))) == [2]  # an older record: the last
+
+
+@verifies("SRS-212@efa9ce50", level="unit")
+def test_a_kept_epoch_off_the_curve_is_refused() -> None:
+    for chosen in ({"epoch": 4}, {"epoch": "2"}, {}, "last"):
+        damaged = record(0.5, 0.3, 0.4)
+        damaged["members"][0]["chosen"] = chosen
+        with pytest.raises(ArgumentError):
+            training_curves.loss(damaged)

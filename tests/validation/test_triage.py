@@ -15,6 +15,7 @@ from validation.decision_curve import decision_curve
 from validation.errors import ArgumentError, TableError
 from validation.tables import read_cases, read_table
 from validation.triage import Workload, simulate, waits
+from verification import verifies
 
 
 def test_waits_by_hand() -> None:
@@ -118,3 +119,11 @@ def test_a_manifest_of_other_films_is_refused(
     other = table(case_id=["x", "y"], width=[1, 2])
     with pytest.raises(TableError, match="no case of CASES"):
         shortcuts.audit(read_cases(planted[0]), read_table(other)[0])
+
+
+@verifies("SRS-340@6fd4c744", level="unit")
+def test_a_threshold_above_every_score_has_no_interval_of_benefit() -> None:
+    few = Resampling(resamples=20)
+    (found,) = decision_curve([0, 1, 0, 1], [0.1, 0.4, 0.2, 0.3], thresholds=[0.5], resampling=few)
+    assert (found.score.estimate, found.score.lower, found.score.upper) == (0.0, None, None)
+    assert found.score.reason == "every resample gives the same value: no interval"
