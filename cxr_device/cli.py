@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from cxr_device import __version__
 from cxr_device.cli_archive import score
 from cxr_device.cli_common import load_device, load_release, release_option
+from cxr_device.cli_group import Verbs
 from cxr_device.cli_research import dataset, lock, train
 from cxr_device.vocabulary import CheckCode
 
@@ -29,19 +31,23 @@ _EXITS = """Exit codes: 0 analysed (suspected or not), 2 usage, 3 outside the in
 A batch returns the highest; each record has its own."""
 
 
-@click.group(epilog=_EXITS, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Flag suspected pneumonia on adult frontal chest radiographs (DICOM).
+
+\b
+cxr-device read film.dcm               one film: the flag, or why it was not read
+cxr-device read FOLDER --out RESULTS   every file in it; a page and a record for each
+cxr-device read --json *.dcm           JSON Lines for a program
+cxr-device explain VIEW                what a check means and what to do
+
+For prioritisation only: a radiologist reads every film. Research use, see `cxr-device info`."""
+
+
+@click.group(
+    cls=Verbs, help=_HELP, epilog=_EXITS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, "--version", message="cxr-device %(version)s")
 def main() -> None:
-    r"""Flag suspected pneumonia on adult frontal chest radiographs (DICOM).
-
-    \b
-    cxr-device read film.dcm               one film: the flag, or why it was not read
-    cxr-device read FOLDER --out RESULTS   every file in it; a page and a record for each
-    cxr-device read --json *.dcm           JSON Lines for a program
-    cxr-device explain VIEW                what a check means and what to do
-
-    For prioritisation only: a radiologist reads every film. Research use, see `cxr-device info`.
-    """
+    """Run a verb; what each does stands in `_HELP`."""
 
 
 _paths = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
@@ -276,15 +282,42 @@ def _require_dicom(out: Path | None) -> None:
         raise click.UsageError(message)
 
 
-def _files(paths: Iterable[str]) -> Iterator[Path]:
+def _files(paths: Iterable[str], out: Path | None) -> Iterator[Path]:
     """Name every file, folders walked in sorted order; an empty folder stands for itself."""
     for text in paths:
+        if not text:
+            message = "an empty PATH; name a file or a folder"
+            raise click.UsageError(message)
         path = Path(text)
         if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
-            inside = sorted(child for child in path.rglob("*") if not child.is_dir())
-            yield from inside or [path]
+            yield from sorted(_walked(path, out)) or [path]
         else:
             yield path
+
+
+def _walked(folder: Path, out: Path | None) -> Iterator[Path]:
+    """Name the files below a folder, and each folder below it that cannot be opened.
+
+    A linked folder is not followed, which is told; results of this run below it are no films.
+    """
+    closed: list[Path] = []
+    for here, folders, names in os.walk(
+        folder, onerror=lambda error: closed.append(Path(error.filename))
+    ):
+        inside = [Path(here, name) for name in folders]
+        for link in filter(Path.is_symlink, inside):
+            click.echo(f"{link}: a linked folder, not followed; name it to read it", err=True)
+        folders[:] = [path.name for path in inside if out is None or not _same(path, out)]
+        yield from (Path(here, name) for name in names)
+    yield from closed
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two paths are one folder; one that is not there is none."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def _run(  # noqa: PLR0913  # what was asked for
@@ -300,29 +333,35 @@ def _run(  # noqa: PLR0913  # what was asked for
     from cxr_device.batch import Batch  # noqa: PLC0415
     from cxr_device.result import ExitCode  # noqa: PLC0415
 
-    files, worst = list(_files(paths)), int(ExitCode.ANALYZED)
+    files, worst = list(_files(paths, out)), int(ExitCode.ANALYZED)
     cards: list[Card] = []
     known: dict[str, tuple[str, str]] = {}
+    folders: Counter[str] = Counter()
     if device.profile == "research":
         click.echo("Research profile: not the device. Not for clinical use.", err=True)
-    with (
-        Batch(judge, files) as judged,
-        click.progressbar(
-            files,
-            file=sys.stderr,
-            label="reading",
-            hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
-        ) as bar,
-    ):
-        for path in bar:
-            entry, exit_code = _one(device, judged, path, out=out, dicom=dicom, cards=cards)
-            worst = max(worst, exit_code)
-            if same := _same_uid(entry["source"], known):
-                click.echo(same, err=True)
-            click.echo(json.dumps(entry) if as_json else _told(entry))
-    if out is not None and (len(files) > 1 or Path(paths[0]).is_dir()):
-        worst = max(worst, _index(cards, device, out))
-    device.close()
+    several = out is not None and (len(files) > 1 or Path(paths[0]).is_dir())
+    try:
+        with (
+            Batch(judge, files) as judged,
+            click.progressbar(
+                files,
+                file=sys.stderr,
+                label="reading",
+                hidden=len(files) < 2 or not sys.stderr.isatty(),  # noqa: PLR2004
+            ) as bar,
+        ):
+            for path in bar:
+                entry, exit_code = _one(
+                    device, judged, path, out=out, dicom=dicom, cards=cards, folders=folders
+                )
+                worst = max(worst, exit_code)
+                if same := _same_uid(entry["source"], known):
+                    click.echo(same, err=True)
+                click.echo(json.dumps(entry) if as_json else _told(entry))
+    finally:  # an interrupt too: the page then shows the films that were read
+        if several and out is not None:
+            worst = max(worst, _index(cards, device, out))
+        device.close()
     return worst
 
 
@@ -349,6 +388,7 @@ def _one(  # noqa: PLR0913  # what was asked for
     out: Path | None,
     dicom: bool,
     cards: "list[Card]",
+    folders: Counter[str],
 ) -> tuple[dict[str, Any], int]:
     """Judge one file and write what was asked for; a defect ends this file, not the batch."""
     from cxr_device.errors import OutputError  # noqa: PLC0415
@@ -361,8 +401,9 @@ def _one(  # noqa: PLR0913  # what was asked for
         exit_code: ExitCode = result.exit_code
         written = []
         if out is not None:
-            from cxr_device.outputs.folder import write  # noqa: PLC0415
+            from cxr_device.outputs.folder import name_of, write  # noqa: PLC0415
 
+            folders[name := name_of(result)] += 1
             picture = device.picture(result)
             try:
                 written = write(
@@ -370,6 +411,7 @@ def _one(  # noqa: PLR0913  # what was asked for
                     device.release,
                     picture=picture,
                     out=out,
+                    copy=folders[name],
                     activation=device.activation(result),
                     dicom_source=path if dicom else None,
                 )

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,102 @@ def test_folders_are_walked_in_sorted_order_and_an_empty_one_is_told(tmp_path: P
     assert names == ["films/a/b/c.txt", "films/a/z.txt", "films/b.txt", "empty", "absent.dcm"]
     assert done.exit_code == 4
     assert "index.html" not in done.stderr  # no folder of results was named
+
+
+@verifies("SRS-361@bf3f99c3", "SRS-170@6e5a15ee")
+def test_a_folder_that_cannot_be_opened_has_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "films/a/film.dcm")
+    closed = tmp_path / "films/closed"
+    put(closed / "hidden.dcm")
+    look = os.scandir
+
+    def scan(folder: str) -> object:
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied", folder)
+        return look(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    done = run("check", tmp_path / "films", "--json")
+    assert [Path(path).name for path in paths_of(done)] == ["film.dcm", "closed"]
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["status"] == "failed"
+    assert "FILE_READ" in {c["code"] for c in last["checks"] if c["outcome"] == "reject"}
+    assert done.exit_code == 4
+
+
+@verifies("SRS-361@bf3f99c3", "SRS-170@6e5a15ee")
+def test_a_linked_folder_is_not_followed_and_told(tmp_path: Path) -> None:
+    film = put(tmp_path / "films/film.dcm")
+    put(tmp_path / "archive/other.dcm")
+    (tmp_path / "films/archive").symlink_to(tmp_path / "archive")
+    (tmp_path / "films/loop").symlink_to(tmp_path / "films")
+    done = run("check", tmp_path / "films", "--json")
+    assert paths_of(done) == [str(film)]
+    told = [line.split(":")[0] for line in done.stderr.splitlines() if "not followed" in line]
+    assert sorted(told) == [str(tmp_path / "films/archive"), str(tmp_path / "films/loop")]
+    assert done.exit_code == 0
+
+
+@verifies("SRS-361@bf3f99c3")
+def test_results_below_the_folder_are_not_read_as_films(tmp_path: Path) -> None:
+    film = put(tmp_path / "films/film.dcm", ViewPosition="LL")
+    for _ in range(2):
+        done = run("read", film.parent, "--out", film.parent / "results", "--json")
+        assert paths_of(done) == [str(film)]
+    beside = run("read", film.parent, "--out", film.parent, "--json")  # results and films in one
+    assert str(film) in paths_of(beside)
+    assert run("check", "").exit_code == 2
+    assert "empty PATH" in run("check", "").stderr
+
+
+@verifies("SRS-362@212f3857", "SRS-170@6e5a15ee")
+def test_copies_of_a_film_have_a_folder_each(tmp_path: Path) -> None:
+    for place in ("a", "b", "c"):
+        put(tmp_path / f"films/{place}/film.dcm", ViewPosition="LL")
+    put(tmp_path / "films/other.dcm", ViewPosition="LL")
+    for _ in range(2):
+        done = run("read", tmp_path / "films", "--out", tmp_path / "out", "--json")
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        found = {output["path"]: output["sha256"] for r in records for output in r["outputs"]}
+        assert len(found) == 8
+        for path, digest in found.items():
+            assert sha256(Path(path).read_bytes()).hexdigest() == digest
+        kept = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("result.json")]
+        assert sorted(r["source"]["path"] for r in kept) == sorted(paths_of(done))
+        assert len(list((tmp_path / "out").iterdir())) == 5  # and the page of all
+
+
+@verifies("SRS-363@f36c08e5")
+def test_help_shows_its_examples_a_line_each() -> None:
+    lines = [line.strip() for line in run("--help").stdout.splitlines()]
+    assert "cxr-device explain VIEW                what a check means and what to do" in lines
+
+
+@verifies("SRS-363@f36c08e5")
+def test_an_interrupt_is_130_and_leaves_the_page_of_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / f"films/{name}.dcm", ViewPosition="LL")
+    judged: list[str] = []
+    read = Device.read
+
+    def interrupted(self: Device, source: Path) -> object:
+        judged.append(source.name)
+        if source.name == "b.dcm":
+            raise KeyboardInterrupt
+        return read(self, source)
+
+    monkeypatch.setattr(Device, "read", interrupted)
+    done = run("read", tmp_path / "films", "--out", tmp_path / "out")
+    assert done.exit_code == 130
+    assert "interrupted" in done.stderr
+    assert judged == ["a.dcm", "b.dcm"]
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "a.dcm" in page
+    assert "b.dcm" not in page
 
 
 @verifies("SRS-150@17d39870", "SRS-168@a6e43416", "RC-168@57330627", "SRS-151@b722b509")

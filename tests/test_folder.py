@@ -165,7 +165,7 @@ def test_a_map_is_refused_under_triage_before_anything_is_written(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-@verifies("SRS-167@c6062141", "RC-167@5ee3caae")
+@verifies("SRS-167@c6062141", "RC-167@5ee3caae", "SRS-362@212f3857")
 @pytest.mark.parametrize("at", range(1, 6))
 def test_a_disk_that_fills_up_at_any_file_leaves_none(
     at: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +183,7 @@ def test_a_disk_that_fills_up_at_any_file_leaves_none(
         write(analyzed(), tmp_path / "out", dicom_source=source)
     assert calls == at
     assert left_in(tmp_path / "out") == []
+    assert not list((tmp_path / "out").iterdir())
 
 
 @verifies("SRS-167@c6062141", "RC-167@5ee3caae")

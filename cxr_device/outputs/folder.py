@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_device.errors import OutputError
+from cxr_device.errors import OutputError, words_of
 from cxr_device.explanation import ActivationMap
 from cxr_device.outputs.index_html import Card, index
 from cxr_device.outputs.json_record import WrittenOutput, record
@@ -20,7 +21,7 @@ from cxr_device.outputs.report_html import report
 from cxr_device.release import Release
 from cxr_device.result import Analyzed, Checked, Failed, Rejected
 
-__all__ = ["write", "write_index"]
+__all__ = ["name_of", "write", "write_index"]
 
 _DIGEST_CHARACTERS = 12
 
@@ -31,13 +32,15 @@ def write(  # noqa: PLR0913  # what goes into the folder
     *,
     picture: NDArray[np.uint8] | None,
     out: Path,
+    copy: int = 1,
     dicom_source: Path | None = None,
     activation: ActivationMap | None = None,
 ) -> list[WrittenOutput]:
     """Write one film's folder under `out`; returns what was written.
 
-    The folder is named by the file's stem and the digest of its bytes, never by a UID. With
-    `dicom_source`, the film's file, it also holds the DICOM objects that join the film's study.
+    The folder is named by `name_of`; the second `copy` of a film in one run, a file of the same
+    name and bytes elsewhere, and those after it by their number too. With `dicom_source`, the
+    film's file, it also holds the DICOM objects that join the film's study.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def write(  # noqa: PLR0913  # what goes into the folder
     OutputError
         Something could not be made or written; nothing of this film is left.
     """
-    folder = out / _folder_name(result)
+    folder = out / (name_of(result) + (f"-{copy}" if copy > 1 else ""))
     try:
         page = report(result, release, picture=picture, activation=activation).encode("utf-8")
         files = [_File("report_html", folder / "report.html", page)]
@@ -62,7 +65,9 @@ def write(  # noqa: PLR0913  # what goes into the folder
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(folder, error.strerror or str(error)) from error
+        with suppress(OSError):  # it holds another run's record, or was never made
+            folder.rmdir()
+        raise OutputError(folder, words_of(error)) from error
     return [file.as_written() for file in files]
 
 
@@ -135,7 +140,8 @@ def write_index(cards: Sequence[Card], release: Release, *, out: Path, research:
         raise OutputError(out, error.strerror or str(error)) from error
 
 
-def _folder_name(result: Analyzed | Rejected | Failed | Checked) -> str:
+def name_of(result: Analyzed | Rejected | Failed | Checked) -> str:
+    """Name a film's folder: the file's stem and the digest of its bytes, never a UID."""
     source = result.source
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source.path or "film").stem)[:60].lstrip(".")
     digest = source.sha256 or sha256((source.path or "").encode()).hexdigest()

@@ -192,6 +192,35 @@ def test_a_full_disk_is_exit_6_and_leaves_no_file(film: Path, tmp_path: Path) ->
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+@verifies("SRS-363@f36c08e5", level="system")
+@pytest.mark.parametrize("verb", [["info"], ["check", "--json"]])
+def test_a_full_standard_output_is_exit_6_and_one_line(film: Path, verb: list[str]) -> None:
+    arguments = verb if verb == ["info"] else [*verb, str(film)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", MAIN, *arguments],
+            cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 6
+    assert done.stderr.splitlines() == ["OUTPUT standard output: No space left on device"]
+
+
+@verifies("SRS-363@f36c08e5", level="system")
+def test_a_name_that_the_terminal_cannot_show_is_written_with_code_points(
+    film: Path, tmp_path: Path
+) -> None:
+    strange = tmp_path / "日本.dcm"
+    shutil.copyfile(film, strange)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", MAIN, "check", str(strange)],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert r"\u65e5\u672c.dcm: checks passed" in done.stdout
+    assert not done.stderr
+
+
 @verifies("SRS-167@c6062141", "RC-167@5ee3caae", level="system")
 def test_a_killed_run_leaves_no_part_under_a_final_name(film: Path, tmp_path: Path) -> None:
     program = (
