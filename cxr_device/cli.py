@@ -31,6 +31,8 @@ _EXITS = """Exit codes: 0 analysed (suspected or not), 2 usage, 3 outside the in
 A batch returns the highest; each record has its own."""
 
 
+_CODES = (*map(str, CheckCode), "SELF")
+
 _HELP = """Flag suspected pneumonia on adult frontal chest radiographs (DICOM).
 
 \b
@@ -148,8 +150,16 @@ def selftest(folder: Path | None) -> None:
         sys.exit(ExitCode.INTEGRITY)
 
 
-@main.command()
-@click.argument("code", type=click.Choice([*CheckCode, "SELF"], case_sensitive=False))
+def _known(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Return a code as it is written in records, whatever its case; another word is refused."""
+    if (word := value.upper()) in _CODES:
+        return word
+    message = f"{value!r} is no check code; accepted: {', '.join(_CODES)}"
+    raise click.BadParameter(message)
+
+
+@main.command(epilog=f"Codes: {', '.join(_CODES)}.")
+@click.argument("code", metavar="CODE", callback=_known)
 def explain(code: str) -> None:
     """Say what a check CODE means, what is accepted, which hazard it controls, and what to do."""
     from cxr_device.checks import DESCRIPTIONS  # noqa: PLC0415

@@ -24,8 +24,6 @@ class Verbs(click.Group):
     @override
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; a name that the terminal cannot show is written with its code points."""
-        from cxr_device.result import ExitCode  # noqa: PLC0415  # `--help` need not load it
-
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
@@ -36,6 +34,8 @@ class Verbs(click.Group):
         except OSError as error:
             if error.filename is not None or error.errno == errno.EPIPE:
                 raise  # a file's error is a defect here; a reader that went away is click's
+            from cxr_device.result import ExitCode  # noqa: PLC0415  # `--help` need not load it
+
             click.echo(f"OUTPUT standard output: {words_of(error)}", err=True)
             _let_go_of_stdout()
             sys.exit(ExitCode.OUTPUT)

@@ -364,6 +364,12 @@ def test_a_code_and_the_code_of_integrity_are_explained(release: Release) -> Non
     told = run("explain", "SELF").stdout
     assert told.startswith("SELF: ")
     assert "exit 5" in told
+    other = run("explain", "HAND")
+    assert other.exit_code == 2
+    assert "'HAND' is no check code; accepted: FILE_READ, " in " ".join(other.stderr.split())
+    words = " ".join(run("explain", "--help").stdout.split())
+    assert "explain [OPTIONS] CODE" in words
+    assert "Codes: FILE_READ, " in words
 
 
 @verifies("SRS-150@17d39870", "SRS-172@1c39d8ae")
