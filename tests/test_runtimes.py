@@ -47,7 +47,7 @@ def test_auto_is_cuda_where_torch_a_driver_and_a_gpu_are_there_and_else_the_cpu(
 @verifies("SRS-349@00000000", level="integration")
 @pytest.mark.parametrize("name", ["tpu", "CUDA", "cuda:0", "", None])
 def test_another_name_of_a_runtime_is_refused_with_the_three(name: Any) -> None:
-    with pytest.raises(ValueError, match="accepted: auto, cpu, cuda$") as refused:
+    with pytest.raises(ValueError, match=r"accepted: auto, cpu, cuda$") as refused:
         Device.load(device=name)
     assert repr(name) in str(refused.value)
 
@@ -66,8 +66,10 @@ def without_cuda(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
         (True, "CUDA: no CUDA device was found; choose --device cpu or auto"),
         (
             False,
-            "CUDA: torch is not installed (pip install 'cxr-device[gpu]'); "
-            "choose --device cpu or auto",
+            (
+                "CUDA: torch is not installed (pip install 'cxr-device[gpu]'); "
+                "choose --device cpu or auto"
+            ),
         ),
     ],
 )
