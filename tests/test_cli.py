@@ -276,7 +276,7 @@ def test_a_release_that_is_not_whole_is_exit_5_on_standard_error(tmp_path: Path)
     assert "release.toml" in done.stderr
 
 
-@verifies("SRS-359@00000000")
+@verifies("SRS-359@3a2d6280")
 def test_a_folder_without_a_release_is_named_by_each_verb(tmp_path: Path) -> None:
     said = (
         f"FOLDER {tmp_path}: holds no release (no release.toml); "

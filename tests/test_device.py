@@ -74,7 +74,7 @@ def test_a_release_in_another_folder_is_loaded_for_research_alone(tmp_path: Path
     assert loaded.release.graph == tmp_path / "weights" / "network.onnx"
 
 
-@verifies("SRS-359@00000000", level="integration")
+@verifies("SRS-359@3a2d6280", level="integration")
 def test_a_release_s_folder_is_named_by_text_too(tmp_path: Path) -> None:
     for name in ("release.toml", "release.sha256", "preprocessing.py", "weights"):
         (tmp_path / name).symlink_to(PACKAGE / name)
@@ -248,7 +248,7 @@ def test_a_film_is_read_from_text_path_or_bytes(
     assert result.source.sop_instance_uid == dx().SOPInstanceUID
 
 
-@verifies("SRS-358@00000000", level="integration")
+@verifies("SRS-358@f03f5638", level="integration")
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -276,7 +276,7 @@ class Named:
         return self._name
 
 
-@verifies("SRS-358@00000000", level="integration")
+@verifies("SRS-358@f03f5638", level="integration")
 def test_a_path_like_object_is_a_path(reader: Device, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(FILM)
@@ -288,7 +288,7 @@ def test_a_path_like_object_is_a_path(reader: Device, tmp_path: Path) -> None:
     assert isinstance(reader.check(entry), Checked)
 
 
-@verifies("SRS-358@00000000", level="integration")
+@verifies("SRS-358@f03f5638", level="integration")
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
 def test_bytes_are_a_film_and_never_a_name(
     form: Callable[[bytes], bytes], reader: Device, tmp_path: Path
@@ -300,7 +300,7 @@ def test_bytes_are_a_film_and_never_a_name(
     assert checks(result)[CheckCode.FILE_PART10].outcome == "reject"
 
 
-@verifies("SRS-358@00000000", level="integration")
+@verifies("SRS-358@f03f5638", level="integration")
 @pytest.mark.parametrize(
     "given",
     [None, 5, 0, 1.5, True, [1, 2], (), {}, np.zeros(4, np.uint8), BytesIO(FILM), Path],
@@ -314,7 +314,7 @@ def test_what_is_no_film_is_a_programming_error(given: Any, reader: Device) -> N
     )
 
 
-@verifies("SRS-358@00000000", level="integration")
+@verifies("SRS-358@f03f5638", level="integration")
 def test_an_open_file_is_a_programming_error(reader: Device, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(FILM)

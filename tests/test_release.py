@@ -85,7 +85,7 @@ def test_a_changed_or_missing_file_is_named(place: str, named: str, package: Pat
         Release.load(package)
 
 
-@verifies("SRS-359@00000000", level="integration")
+@verifies("SRS-359@3a2d6280", level="integration")
 def test_a_folder_without_a_release_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(IntegrityError) as refused:
@@ -97,7 +97,7 @@ def test_a_folder_without_a_release_is_named(tmp_path: Path) -> None:
         )
 
 
-@verifies("SRS-359@00000000", level="integration")
+@verifies("SRS-359@3a2d6280", level="integration")
 def test_an_installation_without_its_release_is_damaged(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +107,7 @@ def test_an_installation_without_its_release_is_damaged(
         Release.load(package)
 
 
-@verifies("SRS-359@00000000", level="integration")
+@verifies("SRS-359@3a2d6280", level="integration")
 def test_a_release_that_cannot_be_opened_is_not_called_absent(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

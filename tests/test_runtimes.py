@@ -44,7 +44,7 @@ def test_auto_is_cuda_where_torch_a_driver_and_a_gpu_are_there_and_else_the_cpu(
     assert runtimes.choose("auto") == chosen
 
 
-@verifies("SRS-349@00000000", level="integration")
+@verifies("SRS-349@652e6bb8", level="integration")
 @pytest.mark.parametrize("name", ["tpu", "CUDA", "cuda:0", "", None])
 def test_another_name_of_a_runtime_is_refused_with_the_three(name: Any) -> None:
     with pytest.raises(ValueError, match=r"accepted: auto, cpu, cuda$") as refused:
@@ -59,7 +59,7 @@ def without_cuda(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
     monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch if installed else None)
 
 
-@verifies("SRS-349@00000000", level="integration")
+@verifies("SRS-349@652e6bb8", level="integration")
 @pytest.mark.parametrize(
     ("installed", "said"),
     [
@@ -86,7 +86,7 @@ def test_cuda_that_is_not_there_is_told_before_a_film_is_read(
     assert done.stderr.splitlines()[-1] == f"Error: {said}"
 
 
-@verifies("SRS-349@00000000", level="integration")
+@verifies("SRS-349@652e6bb8", level="integration")
 def test_cuda_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     # The machine's parts are stood in for: what loads the network is asked for the GPU.
     torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: True))
