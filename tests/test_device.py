@@ -148,7 +148,7 @@ def test_a_node_refuses_what_has_no_patient_and_a_command_line_warns(
 ) -> None:
     film = to_bytes(dx(SMALL, **({missing: ""} if missing else {})))
     for ask in (reader.read, reader.check_header):
-        as_node = checks(ask(film, duplicate_uid=ONE))  # type: ignore[operator]
+        as_node = checks(ask(film, duplicate_uid=ONE))
         assert as_node[CheckCode.IDENTITY].outcome == ("reject" if missing else "pass")
         assert as_node[CheckCode.DUPLICATE_UID].value == "new"
     alone = checks(reader.read(film))
