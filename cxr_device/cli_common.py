@@ -36,13 +36,13 @@ def load_device(*, profile: str, where: str | None, folder: Path | None = None) 
     `folder` holds another release than the installed one.
     """
     from cxr_device.device import Device  # noqa: PLC0415
-    from cxr_device.errors import IntegrityError, ReleaseError  # noqa: PLC0415
+    from cxr_device.errors import CudaError, IntegrityError, ReleaseError  # noqa: PLC0415
 
     try:
         if where is None:
             return Device.load_guards()
         return Device.load(profile=profile, device=where, folder=folder)  # type: ignore[arg-type]
-    except ReleaseError as error:
+    except (CudaError, ReleaseError) as error:
         raise click.UsageError(str(error)) from error
     except IntegrityError as error:
         click.echo(str(error), err=True)

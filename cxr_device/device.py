@@ -4,12 +4,14 @@ bytes -> `intake` -> `guards` -> `decoding` -> `pixel_range` -> `preprocessing` 
 network -> `calibration` -> `decision` -> Result. No stage knows another; only this module does.
 """
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, overload
 
 import numpy as np
+from pydicom import Dataset
 
 from cxr_device import decoding, guards, intake, preprocessing, runtimes
 from cxr_device.checks import DESCRIPTIONS, Check, Verdict
@@ -34,9 +36,11 @@ from cxr_device.vocabulary import CheckCode, Outcome, Profile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pydicom import Dataset
 
 __all__ = ["Device"]
+
+_Film = str | os.PathLike[str] | bytes | bytearray | memoryview | Dataset
+"""How one film is given: where it lies, its bytes, or its data set."""
 
 _NOT_RUN: Final = Verdict(
     outcome=Outcome.NOT_RUN, value="", message="not run: an earlier check ended the reading"
@@ -108,12 +112,14 @@ class Device:
         *,
         profile: Profile | str = Profile.TRIAGE,
         device: Literal["auto", "cpu", "cuda"] = "cpu",
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
     ) -> "Device":
         """Load a release after holding its files against their digests.
 
         Parameters
         ----------
+        device : "auto", "cpu" or "cuda"
+            What runs the network; `auto` is CUDA where there is one.
         folder : path, optional
             A release that `cxr-device lock` wrote; without it the installed one, which alone is
             the device.
@@ -121,15 +127,23 @@ class Device:
         Raises
         ------
         IntegrityError
-            A locked file is missing or is not the one that was locked.
+            A locked file is missing or is not the one that was locked; `NoReleaseError` where a
+            folder is named that holds none.
         ReleaseError
             A folder is named under another profile than research.
+        CudaError
+            `cuda` is named, and torch is not installed or finds no GPU.
+        ValueError
+            A profile or a device is none of those named.
         """
         if folder is not None and Profile(profile) is not Profile.RESEARCH:
-            raise ReleaseError(folder, str(profile))
-        release = Release.load() if folder is None else Release.load(folder)
+            raise ReleaseError(Path(folder), str(profile))
+        where = runtimes.choose(device)
+        if where == "cuda":
+            runtimes.require_cuda()
+        release = Release.load() if folder is None else Release.load(Path(folder))
         release.hold_code()
-        if runtimes.choose(device) == "cuda":
+        if where == "cuda":
             infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
         else:
             infer = runtimes.on_cpu(release.graph, threads=0)
@@ -159,15 +173,15 @@ class Device:
             preprocessing_sha256=release.preprocessing_sha256,
         )
 
-    def read(
-        self, source: "str | Path | bytes | Dataset", *, duplicate_uid: Verdict | None = None
-    ) -> Result:
+    def read(self, source: _Film, *, duplicate_uid: Verdict | None = None) -> Result:
         """Read one film: guards, then network, then decision.
 
         Parameters
         ----------
         source : path, bytes or pydicom.Dataset
-            One DICOM Part 10 file.
+            One DICOM Part 10 file: text or a path-like object names it, bytes are the file
+            itself and never its name. A data set is written to bytes first, so it needs what a
+            file needs: its transfer syntax in `file_meta`, values that fit their VR.
         duplicate_uid : Verdict, optional
             A node's verdict on the film's SOP Instance UID, from its memory of what it received.
             With it the film is judged as in a node: without a patient's identity it is rejected.
@@ -176,10 +190,16 @@ class Device:
         -------
         Analyzed, Rejected or Failed
             Bad input never raises: it ends in coded checks.
+
+        Raises
+        ------
+        TypeError
+            `source` is none of the three (None, a number, an array, an open file): no film was
+            given, the call is wrong.
         """
         return self._read(source, upto="network", duplicate_uid=duplicate_uid)
 
-    def check(self, source: "str | Path | bytes | Dataset") -> Result | Checked:
+    def check(self, source: _Film) -> Result | Checked:
         """Judge the header and the pixel range of one film, without the network.
 
         Returns `Rejected` or `Failed` as `read` would, and `Checked` for a film that passes.
@@ -241,7 +261,7 @@ class Device:
     @overload
     def _read(
         self,
-        source: "str | Path | bytes | Dataset",
+        source: _Film,
         *,
         upto: Literal["network"],
         duplicate_uid: Verdict | None = None,
@@ -250,7 +270,7 @@ class Device:
     @overload
     def _read(
         self,
-        source: "str | Path | bytes | Dataset",
+        source: _Film,
         *,
         upto: Literal["header", "pixels"],
         duplicate_uid: Verdict | None = None,
@@ -258,7 +278,7 @@ class Device:
 
     def _read(
         self,
-        source: "str | Path | bytes | Dataset",
+        source: _Film,
         *,
         upto: Literal["header", "pixels", "network"],
         duplicate_uid: Verdict | None = None,
@@ -350,8 +370,17 @@ class Device:
         )
 
 
-def _as_source(source: "str | Path | bytes | Dataset") -> "Path | bytes | Dataset":
-    return Path(source) if isinstance(source, str) else source
+def _as_source(source: object) -> Path | bytes | Dataset:
+    """Tell a path, bytes and a data set apart; anything else is a wrong call, not a bad film."""
+    if isinstance(source, (str, os.PathLike)):
+        return Path(os.fsdecode(source))
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if isinstance(source, Dataset):
+        return source
+    given = type(source).__name__
+    message = f"a film is given as a path, bytes or a pydicom Dataset, not as {given}"
+    raise TypeError(message)
 
 
 def _refused(verdicts: dict[CheckCode, Verdict]) -> bool:

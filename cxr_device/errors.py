@@ -4,6 +4,8 @@
 
     CxrDeviceError
     ├── IntegrityError        the installation is damaged: reinstall (exit 5)
+    │   └── NoReleaseError    a named folder holds no release (exit 5)
+    ├── CudaError             CUDA was named and is not there (exit 2)
     ├── ReleaseError          another release than the installed one outside research (exit 2)
     ├── SigningError          a release that cannot be signed as it was asked to (exit 2)
     ├── NodeError             the node cannot start as it was asked to: see what it names (exit 2)
@@ -26,10 +28,12 @@ __all__ = [
     "ArchiveError",
     "AuditError",
     "ClaimError",
+    "CudaError",
     "CxrDeviceError",
     "DatasetError",
     "EngineError",
     "IntegrityError",
+    "NoReleaseError",
     "NodeError",
     "OperatingPointError",
     "OutputError",
@@ -57,6 +61,24 @@ class IntegrityError(CxrDeviceError):
         super().__init__(
             f"SELF: {what} is {found}, the release locks {locked}; reinstall cxr-device"
         )
+
+
+class NoReleaseError(IntegrityError):
+    """A folder that was named as a release holds none."""
+
+    def __init__(self, folder: Path) -> None:
+        CxrDeviceError.__init__(
+            self,
+            f"FOLDER {folder}: holds no release (no release.toml); "
+            "choose one that `cxr-device lock` wrote",
+        )
+
+
+class CudaError(CxrDeviceError, RuntimeError):
+    """The network was to run on CUDA, which this machine or installation has not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"CUDA: {reason}; choose --device cpu or auto")
 
 
 class ReleaseError(CxrDeviceError, ValueError):

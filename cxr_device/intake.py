@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pydicom import Dataset, dcmwrite
+from pydicom.valuerep import VR
 
 from cxr_device.checks import Verdict
 from cxr_device.elements import PIXEL_DATA, ElementError, elements
@@ -68,6 +69,27 @@ _IMPLICIT: Final = "1.2.840.10008.1.2"
 _SOP_CLASS, _SYNTAX = 0x00020002, 0x00020010
 """Media Storage SOP Class UID and Transfer Syntax UID (PS3.10 7.1)."""
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
+_TAG: Final = r"\([0-9A-F]{4},[0-9A-F]{4}\)"
+_AT_FAULT: Final = re.compile(
+    rf"(?:With tag {_TAG} got exception: )*(?:Failed to resolve ambiguous VR for tag {_TAG})?"
+)
+"""How pydicom begins an error of an element: tags, outermost first; values may follow."""
+_WITHOUT_TAG: Final = {
+    "Unable to determine the encoding": (
+        "no Transfer Syntax UID (0002,0010); set it in dataset.file_meta"
+    ),
+    "File Meta Information Group elements": (
+        "elements of group 0002 in the data set; move them to dataset.file_meta or delete them"
+    ),
+    "Command Set elements": (
+        "elements of group 0000 in the data set; move them to dataset.file_meta or delete them"
+    ),
+    "Required File Meta Information elements": (
+        "missing or empty {tags}; set the UIDs of the SOP class, the instance and the transfer "
+        "syntax"
+    ),
+}
+"""What pydicom says of a whole data set, by how it begins, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,20 +150,11 @@ def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress)
     """Read the whole file, bounded by the label's size, or serialize a data set."""
     limit = label.max_file_mib * 2**20
     if isinstance(source, Dataset):
-        buffer = BytesIO()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                dcmwrite(buffer, source, enforce_file_format=True)
-        except Exception as error:  # a data set can fail to be written in any way
-            raise _RefusedError(
-                CheckCode.FILE_READ, "data set", f"not writable: {type(error).__name__}"
-            ) from error
-        data = buffer.getvalue()
+        data = _written(source)
     elif isinstance(source, Path):
         data = _read_file(source, limit)
     else:
-        data = bytes(source)
+        data = source
     progress.passed(CheckCode.FILE_READ, "read")
     if not data or len(data) > limit:
         size = f"more than {limit} bytes" if data else "0 bytes"
@@ -152,9 +165,48 @@ def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress)
     return data
 
 
+def _written(source: Dataset) -> bytes:
+    """Write a data set as the file that it would be."""
+    buffer = BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dcmwrite(buffer, source, enforce_file_format=True)
+    except Exception as error:  # a data set can fail to be written in any way
+        message = f"not writable: {_why_not_written(source, error)}"
+        raise _RefusedError(CheckCode.FILE_READ, "data set", message) from error
+    return buffer.getvalue()
+
+
+def _why_not_written(source: Dataset, error: Exception) -> str:
+    """Say what pydicom said, and what to do; its own text may hold values of the patient."""
+    said, kind = str(error), type(error).__name__
+    begun = _AT_FAULT.match(said)
+    if begun is not None and (tags := re.findall(_TAG, begun[0])):
+        within = f" in {tags[0]}" if len(tags) > 1 else ""
+        vr = _vr_of(source, tags[0])
+        return f"element {tags[-1]}{within}, {vr} ({kind}); correct its value or its VR"
+    for beginning, words in _WITHOUT_TAG.items():
+        if said.startswith(beginning):
+            return words.format(tags=", ".join(re.findall(_TAG, said)))
+    return f"{kind}; dataset.save_as(FILE, enforce_file_format=True) says why"
+
+
+def _vr_of(source: Dataset, tag: str) -> str:
+    """Name an element's VR where it has one of the standard's; another could be any text."""
+    try:
+        return f"VR {VR(source.get_item(int(tag[1:5] + tag[6:10], 16)).VR)}"
+    except Exception:  # noqa: BLE001  # a data set that could not be written can fail here too
+        return "no known VR"
+
+
 def shown(path: Path) -> str:
     """Text of a path that every output can hold, also where its name is no valid Unicode."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:  # no file can have this name
+        name = str(path).encode("utf-8", "backslashreplace")
+    return name.decode("utf-8", "backslashreplace")
 
 
 def _read_file(path: Path, limit: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cxr_device.calibration import Calibration
 from cxr_device.decision import OperatingPoint
-from cxr_device.errors import IntegrityError
+from cxr_device.errors import IntegrityError, NoReleaseError
 from cxr_device.label import Label
 from cxr_device.pixel_gate import CONTENTS, GateThreshold
 from cxr_device.signature import KEYS_FILE, Signer, read_keys, verify
@@ -81,6 +81,8 @@ class Release:
         IntegrityError
             A file is missing, or is not the one that was locked; the signature is not that of a
             key which the installation trusts.
+        NoReleaseError
+            A folder other than the installed package holds no `release.toml`.
         """
         release = cls._read(folder)
         for what, path, locked in (
@@ -110,7 +112,7 @@ class Release:
 
     @classmethod
     def _read(cls, folder: Path) -> "Release":
-        blob = _bytes(folder / "release.toml")
+        blob = _configuration(folder)
         found = sha256(blob).hexdigest()
         locked = _bytes(folder / "release.sha256").decode("ascii", "replace").strip()
         if found != locked:
@@ -202,6 +204,16 @@ def _label(table: dict[str, Any]) -> Label:
             "limitations": tuple(table["limitations"]),
         }
     )
+
+
+def _configuration(folder: Path) -> bytes:
+    """Read `release.toml`; a folder that was named, and has none, is no damaged installation."""
+    try:
+        return _bytes(folder / "release.toml")
+    except IntegrityError as error:
+        if folder != PACKAGE and isinstance(error.__cause__, FileNotFoundError):
+            raise NoReleaseError(folder) from error
+        raise
 
 
 def _bytes(path: Path) -> bytes:

@@ -8,12 +8,22 @@ it is asked for. All are held equal to eager torch on the CPU: |difference| <= 1
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LOGIT_TOLERANCE", "Infer", "choose", "on_cpu", "on_openvino", "on_torch"]
+from cxr_device.errors import CudaError
+
+__all__ = [
+    "LOGIT_TOLERANCE",
+    "Infer",
+    "choose",
+    "on_cpu",
+    "on_openvino",
+    "on_torch",
+    "require_cuda",
+]
 
 LOGIT_TOLERANCE: Final = 1e-4
 """Logits; largest difference between a runtime and eager torch on the CPU."""
@@ -22,8 +32,21 @@ Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Logits, shape (n, heads), from pixels, shape (n, 1, size, size)."""
 
 
-def choose(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    """Resolve `auto`: CUDA where torch is installed and finds a GPU, else the CPU."""
+_Named = Literal["auto", "cpu", "cuda"]
+
+
+def choose(device: _Named) -> Literal["cpu", "cuda"]:
+    """Resolve `auto`: CUDA where torch is installed and finds a GPU, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        Another name: nothing is guessed from it.
+    """
+    accepted = get_args(_Named)
+    if device not in accepted:
+        message = f"device {device!r}; accepted: {', '.join(accepted)}"
+        raise ValueError(message)
     if device != "auto":
         return device
     if find_spec("torch") is None or not Path("/dev/nvidiactl").exists():
@@ -31,6 +54,18 @@ def choose(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     import torch  # noqa: PLC0415  # only where a GPU is likely
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def require_cuda() -> None:
+    """Refuse CUDA that was named where torch is not installed or finds no GPU, by `CudaError`."""
+    if find_spec("torch") is None:
+        reason = "torch is not installed (pip install 'cxr-device[gpu]')"
+        raise CudaError(reason)
+    import torch  # noqa: PLC0415  # only where CUDA is asked for
+
+    if not torch.cuda.is_available():
+        reason = "no CUDA device was found"
+        raise CudaError(reason)
 
 
 def on_cpu(graph: Path, *, threads: int) -> Infer:

@@ -380,6 +380,17 @@ def test_a_release_that_is_not_whole_is_exit_5_on_standard_error(tmp_path: Path)
     assert "release.toml" in done.stderr
 
 
+@verifies("SRS-359@3a2d6280")
+def test_a_folder_without_a_release_is_named_by_each_verb(tmp_path: Path) -> None:
+    said = (
+        f"FOLDER {tmp_path}: holds no release (no release.toml); "
+        "choose one that `cxr-device lock` wrote\n"
+    )
+    for verb in (("selftest",), ("read", PHANTOM, "--json", "--profile", "research")):
+        done = run(*verb, "--release", tmp_path)
+        assert (done.exit_code, done.stdout, done.stderr) == (5, "", said)
+
+
 @verifies("SRS-248@fba2de1f", "RC-244@89d87afd")
 def test_an_audit_file_is_whole_broken_or_unreadable(tmp_path: Path) -> None:
     path, now = tmp_path / "audit.jsonl", datetime(2026, 1, 1, tzinfo=UTC)

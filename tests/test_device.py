@@ -1,9 +1,12 @@
 """The device's own part: what it was loaded as, which stage ran, and what the result carries."""
 
+import os
 from collections.abc import Callable
+from io import BytesIO
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +74,16 @@ def test_a_release_in_another_folder_is_loaded_for_research_alone(tmp_path: Path
     assert loaded.release.graph == tmp_path / "weights" / "network.onnx"
 
 
+@verifies("SRS-359@3a2d6280", level="integration")
+def test_a_release_s_folder_is_named_by_text_too(tmp_path: Path) -> None:
+    for name in ("release.toml", "release.sha256", "preprocessing.py", "weights"):
+        (tmp_path / name).symlink_to(PACKAGE / name)
+    loaded = Device.load(folder=str(tmp_path), profile="research")
+    assert loaded.release.graph == tmp_path / "weights" / "network.onnx"
+    with pytest.raises(ReleaseError, match="profile triage"):
+        Device.load(folder=str(tmp_path))
+
+
 @verifies("SRS-173@5d6ee333", level="integration")
 def test_guards_are_loaded_without_a_network() -> None:
     before = tasks()
@@ -135,7 +148,7 @@ def test_a_node_refuses_what_has_no_patient_and_a_command_line_warns(
 ) -> None:
     film = to_bytes(dx(SMALL, **({missing: ""} if missing else {})))
     for ask in (reader.read, reader.check_header):
-        as_node = checks(ask(film, duplicate_uid=ONE))  # type: ignore[operator]
+        as_node = checks(ask(film, duplicate_uid=ONE))
         assert as_node[CheckCode.IDENTITY].outcome == ("reject" if missing else "pass")
         assert as_node[CheckCode.DUPLICATE_UID].value == "new"
     alone = checks(reader.read(film))
@@ -233,6 +246,80 @@ def test_a_film_is_read_from_text_path_or_bytes(
     assert isinstance(result, Analyzed)
     assert result.source.path == (None if form is bytes else str(path))
     assert result.source.sop_instance_uid == dx().SOPInstanceUID
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\ud800x.dcm", "\\ud800x.dcm"),
+        ("\udcffx.dcm", "\\xffx.dcm"),
+        ("nul\0.dcm", "nul\0.dcm"),
+        ("x" * 300, "x" * 300),
+        ("", "."),
+    ],
+)
+def test_text_that_names_no_file_is_file_read(name: str, shown: str, reader: Device) -> None:
+    result = reader.read(name)
+    assert isinstance(result, Failed)
+    assert checks(result)[CheckCode.FILE_READ].outcome == "reject"
+    assert result.source.path == shown
+
+
+class Named:
+    """A path-like object that is no Path."""
+
+    def __init__(self, name: str | bytes) -> None:
+        self._name = name
+
+    def __fspath__(self) -> str | bytes:
+        return self._name
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_a_path_like_object_is_a_path(reader: Device, tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(FILM)
+    for like in (PurePath(path), Named(str(path)), Named(bytes(path))):
+        result = reader.read(like)  # type: ignore[arg-type]
+        assert isinstance(result, Analyzed)
+        assert result.source.path == str(path)
+    (entry,) = os.scandir(tmp_path)
+    assert isinstance(reader.check(entry), Checked)
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_bytes_are_a_film_and_never_a_name(
+    form: Callable[[bytes], bytes], reader: Device, tmp_path: Path
+) -> None:
+    assert isinstance(reader.check(form(FILM)), Checked)
+    path = tmp_path / "film.dcm"
+    path.write_bytes(FILM)
+    result = reader.read(form(bytes(path)))
+    assert checks(result)[CheckCode.FILE_PART10].outcome == "reject"
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+@pytest.mark.parametrize(
+    "given",
+    [None, 5, 0, 1.5, True, [1, 2], (), {}, np.zeros(4, np.uint8), BytesIO(FILM), Path],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_is_no_film_is_a_programming_error(given: Any, reader: Device) -> None:
+    with pytest.raises(TypeError) as refused:
+        reader.read(given)
+    assert str(refused.value) == (
+        f"a film is given as a path, bytes or a pydicom Dataset, not as {type(given).__name__}"
+    )
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_an_open_file_is_a_programming_error(reader: Device, tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(FILM)
+    with path.open("rb") as file, pytest.raises(TypeError, match="not as BufferedReader"):
+        reader.check(file)  # type: ignore[arg-type]
 
 
 @verifies("SRS-178@5aa37ec3", "RC-178@72e47793", level="integration")

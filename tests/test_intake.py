@@ -8,6 +8,8 @@ import pytest
 from builders import dx, to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import DataElement, dcmread
+from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
@@ -262,6 +264,103 @@ def test_an_overlay_is_seen_in_its_groups(tag: int, *, found: bool, label: Label
     radiograph = receive(to_bytes(film), label).radiograph
     assert radiograph is not None
     assert radiograph.has_overlay is found
+
+
+def said_of(film: Dataset, label: Label) -> str:
+    """What the intake says of a data set that cannot be written: one line, and no value of it."""
+    taken = receive(film, label)
+    assert stopped_by(taken) is CheckCode.FILE_READ
+    verdict = taken.verdicts[CheckCode.FILE_READ]
+    assert verdict.value == "data set"
+    assert "Planted" not in verdict.message
+    assert "\n" not in verdict.message
+    assert len(verdict.message) < 200
+    return verdict.message
+
+
+def built(tag: int, vr: str, value: object) -> Dataset:
+    """A film with one element of a wrong value."""
+    film = dx()
+    film.add(DataElement(tag, vr, value, validation_mode=IGNORE))
+    return film
+
+
+@verifies("SRS-358@f03f5638", "SRS-101@09898378", "RC-101@b49a4aa3", level="integration")
+def test_a_data_set_without_its_transfer_syntax_says_how_to_set_it(label: Label) -> None:
+    bare = Dataset()
+    bare.update(dx())
+    said = "no Transfer Syntax UID (0002,0010); set it in dataset.file_meta"
+    for film in (bare, Dataset()):
+        assert said_of(film, label) == f"not writable: {said}"
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+@pytest.mark.parametrize(
+    ("tag", "vr", "value", "said"),
+    [
+        (0x00100020, "US", "Planted^Patient", "(0010,0020), VR US"),
+        (0x00280010, "US", 99999, "(0028,0010), VR US"),
+        (0x7FE00010, "OW", "Planted text", "(7FE0,0010), VR OW"),
+        (0x00280010, "Planted", 5, "(0028,0010), no known VR"),
+    ],
+)
+def test_an_element_that_cannot_be_written_is_named_by_tag_and_vr(
+    tag: int, vr: str, value: object, said: str, label: Label
+) -> None:
+    found = said_of(built(tag, vr, value), label)
+    assert found.startswith(f"not writable: element {said} (")
+    assert found.endswith("Error); correct its value or its VR")
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_an_element_of_a_sequence_is_named_with_the_sequence(label: Label) -> None:
+    inner = Dataset()
+    inner.add(DataElement(0x00280010, "US", "Planted^Patient", validation_mode=IGNORE))
+    middle = Dataset()
+    middle.ProcedureCodeSequence = [inner]
+    film = dx(RequestAttributesSequence=[middle])
+    assert said_of(film, label).startswith(
+        "not writable: element (0028,0010) in (0040,0275), VR SQ ("
+    )
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_an_element_whose_vr_is_open_is_named(label: Label) -> None:
+    film = built(0x00281101, "US or SS", [1, 2, 3])
+    del film.PixelRepresentation
+    assert "element (0028,1101), VR US or SS (AttributeError)" in said_of(film, label)
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_pixel_data_that_are_no_longer_where_they_were_are_file_read(
+    label: Label, whole: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(whole)
+    film = dcmread(path, defer_size=1000)
+    path.unlink()
+    said = "not writable: OSError; dataset.save_as(FILE, enforce_file_format=True) says why"
+    assert said_of(film, label) == said
+
+
+@verifies("SRS-358@f03f5638", level="integration")
+def test_what_else_stops_a_data_set_is_said(label: Label) -> None:
+    film = dx()
+    del film.SOPInstanceUID
+    assert said_of(film, label) == (
+        "not writable: missing or empty (0002,0003); set the UIDs of the SOP class, the instance "
+        "and the transfer syntax"
+    )
+    for tag, group in ((0x00020010, "0002"), (0x00000010, "0000")):
+        assert said_of(built(tag, "UI", "1.2"), label) == (
+            f"not writable: elements of group {group} in the data set; move them to "
+            "dataset.file_meta or delete them"
+        )
+    film = dx()
+    film.preamble = b"Planted"
+    assert said_of(film, label) == (
+        "not writable: ValueError; dataset.save_as(FILE, enforce_file_format=True) says why"
+    )
 
 
 @verifies("SRS-105@6aad26ca", "RC-105@c15c6fbc")

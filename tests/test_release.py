@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cxr_device import release as module
-from cxr_device.errors import IntegrityError
+from cxr_device.errors import IntegrityError, NoReleaseError
 from cxr_device.release import PACKAGE, Release
 from cxr_device.vocabulary import Claim
 from verification import verifies
@@ -82,6 +82,40 @@ def test_a_changed_or_missing_file_is_named(place: str, named: str, package: Pat
         Release.load(package)
     (package / place).unlink()
     with pytest.raises(IntegrityError, match="No such file"):
+        Release.load(package)
+
+
+@verifies("SRS-359@3a2d6280", level="integration")
+def test_a_folder_without_a_release_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(IntegrityError) as refused:
+            Release.load(folder)
+        assert isinstance(refused.value, NoReleaseError)
+        assert str(refused.value) == (
+            f"FOLDER {folder}: holds no release (no release.toml); "
+            "choose one that `cxr-device lock` wrote"
+        )
+
+
+@verifies("SRS-359@3a2d6280", level="integration")
+def test_an_installation_without_its_release_is_damaged(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PACKAGE", package)
+    (package / "release.toml").unlink()
+    with pytest.raises(IntegrityError, match=r"SELF: release\.toml is No such file.*reinstall"):
+        Release.load(package)
+
+
+@verifies("SRS-359@3a2d6280", level="integration")
+def test_a_release_that_cannot_be_opened_is_not_called_absent(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(IntegrityError, match=r"SELF: release\.toml is Permission denied"):
         Release.load(package)
 
 

@@ -4,12 +4,16 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from cxr_device import runtimes
-from cxr_device.release import Release
+from cxr_device import Device, runtimes
+from cxr_device.cli import main
+from cxr_device.errors import CudaError
+from cxr_device.release import PACKAGE, Release
 from verification import verifies
 
 
@@ -38,6 +42,60 @@ def test_auto_is_cuda_where_torch_a_driver_and_a_gpu_are_there_and_else_the_cpu(
     monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch if installed else None)
     monkeypatch.setattr(runtimes.Path, "exists", lambda _path: driver)
     assert runtimes.choose("auto") == chosen
+
+
+@verifies("SRS-349@652e6bb8", level="integration")
+@pytest.mark.parametrize("name", ["tpu", "CUDA", "cuda:0", "", None])
+def test_another_name_of_a_runtime_is_refused_with_the_three(name: Any) -> None:
+    with pytest.raises(ValueError, match=r"accepted: auto, cpu, cuda$") as refused:
+        Device.load(device=name)
+    assert repr(name) in str(refused.value)
+
+
+def without_cuda(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
+    """Stand in for a machine without a GPU, or without torch."""
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch if installed else None)
+
+
+@verifies("SRS-349@652e6bb8", level="integration")
+@pytest.mark.parametrize(
+    ("installed", "said"),
+    [
+        (True, "CUDA: no CUDA device was found; choose --device cpu or auto"),
+        (
+            False,
+            (
+                "CUDA: torch is not installed (pip install 'cxr-device[gpu]'); "
+                "choose --device cpu or auto"
+            ),
+        ),
+    ],
+)
+def test_cuda_that_is_not_there_is_told_before_a_film_is_read(
+    *, installed: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_cuda(monkeypatch, installed=installed)
+    with pytest.raises(CudaError) as refused:
+        Device.load(device="cuda")
+    assert str(refused.value) == said
+    film = str(PACKAGE / "examples/phantom_opacity.dcm")
+    done = CliRunner().invoke(main, ["read", film, "--device", "cuda", "--json"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"Error: {said}"
+
+
+@verifies("SRS-349@652e6bb8", level="integration")
+def test_cuda_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machine's parts are stood in for: what loads the network is asked for the GPU.
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: True))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch)
+    asked: list[str] = []
+    monkeypatch.setattr(runtimes, "on_torch", lambda *given: asked.append(given[-1]))
+    Device.load(device="cuda")
+    assert asked == ["cuda"]
 
 
 @verifies(

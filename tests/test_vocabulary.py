@@ -50,6 +50,8 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
         errors.ClaimError: str(errors.ClaimError("triage")),
         errors.ArchiveError: str(errors.ArchiveError("films.csv", "no rows", "add films")),
         errors.EngineError: str(errors.EngineError("a worker was killed", "lower --workers")),
+        errors.NoReleaseError: str(errors.NoReleaseError(Path("run/release"))),
+        errors.CudaError: str(errors.CudaError("no CUDA device was found")),
         errors.ReleaseError: str(errors.ReleaseError(Path("run/release"), "triage")),
         errors.SigningError: str(errors.SigningError(Path("key.pem"), "mode 644", "keep 600")),
         errors.DatasetError: str(errors.DatasetError(Path("nih"), "no table", "add it")),
