@@ -265,7 +265,7 @@ def test_a_refused_lock_leaves_what_was_there(tmp_path: Path, *, graph: bool) ->
     (tmp_path / "before/preprocessing.py").write_text("# of another version\n")
     (tmp_path / "empty").mkdir()
     before = digests(tmp_path)
-    assert "before/release.toml" in before
+    assert str(tmp_path / "before/release.toml") in before
     for name in ("", "new", "deep/er/new", "before", "empty"):
         where = ["--release", tmp_path / name] if name else []
         done = run("lock", tmp_path / "run", "--data", tmp_path, "--development", *where)
