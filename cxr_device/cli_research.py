@@ -143,22 +143,25 @@ def dataset_score(
     The manifest is CSV with a column `file` (below images/ beside it), or that of a prepared cache;
     its other columns are kept.
     """
-    from cxr_device.training.score import score_manifest, write_cases  # noqa: PLC0415
-
     profile = "triage" if folder is None else "research"
-    device = load_device(profile=profile, where="auto", folder=folder)
-    if folder is not None:
-        click.echo("Research profile: not the device. Not for clinical use.", err=True)
-    try:
+    with _research():
+        from cxr_device.training.score import (  # noqa: PLC0415
+            refuse_out,
+            score_manifest,
+            write_cases,
+        )
+
+        refuse_out(out)
+        device = load_device(profile=profile, where="auto", folder=folder)
+        if folder is not None:
+            click.echo("Research profile: not the device. Not for clinical use.", err=True)
         scored = score_manifest(manifest, device, split=split, within_label=within_label)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    for line in scored.left_out:
-        click.echo(f"left out: {line}", err=True)
-    write_cases(scored.table, out)
-    click.echo(
-        f"{out}: {len(scored.table)} films scored, {len(scored.left_out)} left out", err=True
-    )
+        for line in scored.left_out:
+            click.echo(f"left out: {line}", err=True)
+        write_cases(scored.table, out)
+        click.echo(
+            f"{out}: {len(scored.table)} films scored, {len(scored.left_out)} left out", err=True
+        )
 
 
 @dataset.command("gate")
@@ -179,17 +182,16 @@ def dataset_gate(  # noqa: PLR0913  # the options of the verb
     objects: Path | None,
 ) -> None:
     """Ask the pixel gate about films with each fault put into them, for `cxr-validate refusals`."""
-    from cxr_device.training.gate_rates import every_answer  # noqa: PLC0415
-    from cxr_device.training.score import write_cases  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.gate_rates import every_answer  # noqa: PLC0415
+        from cxr_device.training.score import refuse_out, write_cases  # noqa: PLC0415
 
-    try:
+        refuse_out(out)
         table = every_answer(
             list(manifests), splits=splits, cache=cache, films=films, objects=objects
         )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    write_cases(table, out)
-    click.echo(f"{out}: {len(table)} answers", err=True)
+        write_cases(table, out)
+        click.echo(f"{out}: {len(table)} answers", err=True)
 
 
 @dataset.command("renditions")
@@ -203,18 +205,17 @@ def dataset_renditions(
     manifests: tuple[Path, ...], out: Path, split: str, films: int, samples: Path | None
 ) -> None:
     """Score the same films as pictures and as DICOM, for `cxr-validate renditions`."""
-    from cxr_device.training.renditions import score_renditions  # noqa: PLC0415
-    from cxr_device.training.score import write_cases  # noqa: PLC0415
+    with _research():
+        from cxr_device.training.renditions import score_renditions  # noqa: PLC0415
+        from cxr_device.training.score import refuse_out, write_cases  # noqa: PLC0415
 
-    device = load_device(profile="triage", where="auto")
-    try:
+        refuse_out(out)
+        device = load_device(profile="triage", where="auto")
         found = score_renditions(list(manifests), device, split=split, films=films, samples=samples)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    for line in found.left_out:
-        click.echo(f"left out: {line}", err=True)
-    write_cases(found.table(), out)
-    click.echo(f"{out}: {len(found.rows)} pairs of scores", err=True)
+        for line in found.left_out:
+            click.echo(f"left out: {line}", err=True)
+        write_cases(found.table(), out)
+        click.echo(f"{out}: {len(found.rows)} pairs of scores", err=True)
 
 
 @click.command()
@@ -233,7 +234,6 @@ def train(config: Path, data: Path, out: Path, tensorboard: Path | None) -> None
 
     A CONFIG with `stage = "pixel_gate"` trains the pixel gate's network.
     """
-    import tomllib  # noqa: PLC0415
     from importlib.util import find_spec  # noqa: PLC0415
 
     if tensorboard is not None and find_spec("tensorboardX") is None:
@@ -241,17 +241,21 @@ def train(config: Path, data: Path, out: Path, tensorboard: Path | None) -> None
         raise click.UsageError(message)
     with _research():
         from cxr_device.training.config import TrainingConfig  # noqa: PLC0415
+        from cxr_device.training.configuration_file import read_toml  # noqa: PLC0415
         from cxr_device.training.fit import fit  # noqa: PLC0415
         from cxr_device.training.gate import GateConfig, fit_gate  # noqa: PLC0415
+        from cxr_device.training.start import refuse_start  # noqa: PLC0415
 
         cache = out / "cache"
-        if "stage" in tomllib.loads(config.read_text(encoding="utf-8")):
+        if "stage" in read_toml(config):
             if tensorboard is not None:
                 message = "--tensorboard: a gate's run writes no event files; leave it out"
                 raise click.UsageError(message)
             click.echo(fit_gate(GateConfig.read(config), data=data, run=out, cache=cache))
         else:
             found = TrainingConfig.read(config)
+            if found.start:
+                refuse_start(config, found.start)
             click.echo(fit(found, data=data, run=out, cache=cache, tensorboard=tensorboard))
 
 
@@ -291,7 +295,7 @@ def lock(
         from cxr_device.training import signing  # noqa: PLC0415
         from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
         from cxr_device.training.lock import lock_gate  # noqa: PLC0415
-        from cxr_device.training.release_folder import open_release  # noqa: PLC0415
+        from cxr_device.training.release_folder import locked_whole  # noqa: PLC0415
 
         gate, cache = (runs[0] / "gate.onnx").exists(), runs[0] / "cache"
         if gate and len(runs) > 1:
@@ -302,11 +306,12 @@ def lock(
             signing.refuse_unsigned(release)
         else:
             key = signing.open_key(key_file, ask=lambda: _pass_phrase(key_file))
-        open_release(release)
-        if gate:
-            click.echo(lock_gate(runs[0], data=data, cache=cache, package=release, key=key))
-        else:
-            click.echo(lock_runs(list(runs), data=data, cache=cache, package=release, key=key))
+        with locked_whole(release) as package:
+            if gate:
+                found = lock_gate(runs[0], data=data, cache=cache, package=package, key=key)
+                click.echo(found)
+            else:
+                click.echo(lock_runs(list(runs), data=data, cache=cache, package=package, key=key))
         signed = "signed" if key else "development, unsigned"
         click.echo(f"locked ({signed}): {release}", err=True)
 

@@ -1,18 +1,31 @@
 """Configuration of one training run, as a TOML file states it; what it does not know it refuses."""
 
-import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from cxr_device.errors import DatasetError
 from cxr_device.network import Architecture
 from cxr_device.training.augmentation import Augmentation
+from cxr_device.training.configuration_file import (
+    Count,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    built,
+    read_toml,
+)
 
 __all__ = ["SCORE_HEADS", "TrainingConfig"]
 
 SCORE_HEADS: Final = ("Airspace", "Consolidation", "Infiltration")
 """The heads whose mean logit is the device's score: findings that every source labels."""
+
+Side = Annotated[int, Range(32, 1024)]
+"""Pixels; the sides that `dataset prepare` makes."""
+NotNegative = Annotated[float, Range(0)]
+Whole = Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,18 +33,18 @@ class TrainingConfig:
     """One run, as a TOML file states it; unknown keys are refused."""
 
     architecture: Architecture
-    seed: int
-    epochs: int
-    sizes: tuple[int, ...]
+    seed: Seed
+    epochs: Count
+    sizes: tuple[Side, ...]
     """Pixels; the input side of each epoch. `tune` is read at the device's own."""
-    learning_rate: float
-    batch_size: int = 32
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    ema_decay: float = 0.998
-    mixup: float = 0.0
+    learning_rate: Positive
+    batch_size: Count = 32
+    weight_decay: NotNegative = 0.02
+    label_smoothing: Share = 0.05
+    ema_decay: Share = 0.998
+    mixup: NotNegative = 0.0
     """Beta parameter of mixup; 0 mixes nothing."""
-    positive_weight: float = 1.0
+    positive_weight: NotNegative = 1.0
     """Largest weight of a positive label, whose weight is negatives / positives of its head in
     `train`; 1 weighs all alike. Balances the loss alone, never the films."""
     gamma_positive: float = 0.0
@@ -45,21 +58,21 @@ class TrainingConfig:
     balance_by: tuple[str, ...] = ()
     """Columns of the manifests. An epoch draws films of every group of these columns equally
     often, none more than three times as often as without; empty: every film once an epoch."""
-    share: float = 1.0
+    share: Annotated[float, Range(0, 1, open=True)] = 1.0
     """Share of the patients of `train` that is used, above 0; a smaller share is part of a larger
     one. For the curve of what more films bring."""
-    frozen_epochs: int = 0
+    frozen_epochs: Whole = 0
     """First epochs in which the last layer alone learns; all of them: a light head on a backbone
     that stays as it started."""
     teachers: tuple[str, ...] = ()
     """Finished runs, beside this run's folder, whose mean probability softens the labels."""
-    teacher_share: float = 0.5
+    teacher_share: Share = 0.5
     """Weight of the teachers' probability in a label; the label has the rest."""
-    shards: int = 1
+    shards: Count = 1
     """Parts of a batch, each normalized by itself, whose gradients and running statistics are
     averaged. Several processes share them out, so their number must divide it; the result depends
     on this number and not on how many processes there are."""
-    patience: int = 0
+    patience: Whole = 0
     """Epochs without a better tuning value after which the run ends; 0: never early."""
     choose: Literal["last", "best"] = "last"
     """Epoch whose averaged weights are kept: the last, or the one of the best tuning value."""
@@ -76,27 +89,16 @@ class TrainingConfig:
         Raises
         ------
         DatasetError
-            No TOML, a key that is unknown or missing, or values that contradict each other.
+            No TOML, a key that is unknown or missing, a value of another type or outside its range,
+            or values that contradict each other.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(path, f"cannot be read ({error})", "give a TOML file") from error
-        _refuse_unknown(path, values, cls)
-        _refuse_unknown(path, values.get("augmentation", {}), Augmentation)
-        values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        for name in ("sizes", "manifests", "offset_by", "balance_by", "teachers"):
-            if name in values:
-                values[name] = tuple(values[name])
-        try:
-            config = cls(**values)
-        except TypeError as error:
-            raise DatasetError(path, str(error), "state every key without a default") from error
+        config = built(path, cls, read_toml(path))
         config.check(path)
         return config
 
     def check(self, path: Path) -> None:
-        """Refuse values that contradict each other; `path` names the file in the message."""
+        """Refuse values outside their ranges, or that contradict; `path` names the file."""
+        built(path, TrainingConfig, vars(self))
         for holds, reason, action in (
             (
                 len(self.sizes) == self.epochs,
@@ -104,14 +106,9 @@ class TrainingConfig:
                 "name a side for each epoch",
             ),
             (
-                self.shards >= 1 and self.batch_size % max(self.shards, 1) == 0,
+                self.batch_size % self.shards == 0,
                 f"batch_size {self.batch_size} in {self.shards} shards",
                 "choose shards that divide the batch",
-            ),
-            (
-                self.learning_rate > 0 and self.epochs > 0,
-                f"learning_rate {self.learning_rate}, epochs {self.epochs}",
-                "choose both above 0",
             ),
             (
                 all(g == 0 or g >= 1 for g in (self.gamma_positive, self.gamma_negative))
@@ -122,28 +119,6 @@ class TrainingConfig:
                 ),
                 "choose gammas 0 or from 1, the margin in [0, 1)",
             ),
-            (
-                0 < self.share <= 1 and 0 <= self.teacher_share <= 1 and self.frozen_epochs >= 0,
-                (
-                    f"share {self.share}, teacher_share {self.teacher_share}, "
-                    f"frozen_epochs {self.frozen_epochs}"
-                ),
-                "choose share in (0, 1], teacher_share in [0, 1], frozen_epochs from 0",
-            ),
-            (
-                self.choose in ("last", "best"),
-                f"choose {self.choose!r}",
-                "accepted: last, best",
-            ),
         ):
             if not holds:
                 raise DatasetError(path, reason, action)
-
-
-def _refuse_unknown(path: Path, values: dict[str, Any], kind: type[Any]) -> None:
-    known = [entry.name for entry in fields(kind)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise DatasetError(
-            path, f"unknown keys {', '.join(unknown)}", f"accepted: {', '.join(known)}"
-        )

@@ -22,10 +22,13 @@ from cxr_device.preprocessing import INPUT_SIZE, levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.release import PACKAGE
 from cxr_device.training.image_file import DamagedImageError, read_image
+from cxr_device.training.manifest import read_ages, read_table
 from cxr_device.training.prepared import Rows, is_prepared, open_pixels, read_record
 from cxr_device.training.splits import uniform
+from cxr_device.whole_file import make_folder
 
 __all__ = [
+    "COLUMNS",
     "Films",
     "draw_weights",
     "group_offsets",
@@ -45,6 +48,12 @@ _SHRINKAGE: Final = 20.0
 _MOST: Final = 3.0
 """Largest ratio by which balancing draws a film more often than its like."""
 
+COLUMNS: Final = ("split", "patient_id", "finding_labels", "label_pneumonia")
+"""What a manifest must have for training and locking, beside what every manifest has."""
+
+_COLUMNS: Final = ("file", "age", "view", "orig_w", "nih_name")
+"""What every manifest of films must have."""
+
 _AIRSPACE: Final = ("Consolidation", "Infiltration")
 
 
@@ -60,17 +69,23 @@ class Films:
     pixels: NDArray[np.uint16] | Rows
 
 
-def read_manifests(manifests: list[Path]) -> pd.DataFrame:
+def read_manifests(manifests: list[Path], needed: tuple[str, ...] = ()) -> pd.DataFrame:
     """Read manifests into one table, one row a film, each film once.
 
     Adds `path`, `source` and `prepared` (the folder of a prepared cache, or empty); a film that
     two manifests hold (`nih_name` and a source that names the image) is kept in its sharper copy.
     Rows that their manifest excludes are left out.
 
+    Parameters
+    ----------
+    needed : tuple of str, optional
+        Columns that each manifest must have, beside those that are read here.
+
     Raises
     ------
     DatasetError
-        A manifest is missing, or is one of a cache that is not finished or was altered.
+        A manifest is missing, is no table, lacks a column, has an age that is no number, or is one
+        of a cache that is not finished or was altered.
     """
     tables = []
     for manifest in manifests:
@@ -80,7 +95,8 @@ def read_manifests(manifests: list[Path]) -> pd.DataFrame:
         images = manifest.parent / "images"
         if prepared:
             images = Path(read_record(manifest.parent)["images"])
-        table = pd.read_csv(manifest, dtype={"age": "float64"})
+        table = read_table(manifest, (*_COLUMNS, *needed))
+        table["age"] = read_ages(manifest, table)
         table["prepared"] = str(manifest.parent) if prepared else ""
         table["path"] = [str(images / file) for file in table["file"]]
         if not prepared:
@@ -219,7 +235,7 @@ def squares(films: pd.DataFrame, *, size: int, cache: Path) -> NDArray[np.uint16
     """
     final = cache / f"squares-{_origin(films['path'], size)}.npy"
     if not final.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         aside = final.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part.npy")
         try:
             made = np.lib.format.open_memmap(

@@ -25,6 +25,7 @@ from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import SCORE_HEADS, TrainingConfig
 from cxr_device.training.events import events
 from cxr_device.training.films import (
+    COLUMNS,
     Films,
     draw_weights,
     group_offsets,
@@ -42,6 +43,7 @@ from cxr_device.training.run_folder import (
     commit,
     identity,
     manifest_digests,
+    open_run,
     versions,
 )
 from cxr_device.training.start import start_from
@@ -69,20 +71,26 @@ def fit(
         Manifest, films or folder do not fit the configuration.
     TrainingError
         The loss is not finite, or the ranks ended with different parameters.
+    OutputError
+        The run folder cannot be written.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    open_run(run, cache)
     with join() as ranks, events(tensorboard if ranks.leads else None) as tell:
         begun = _Fit.begin(config, data=data, folder=RunFolder(run), cache=cache, ranks=ranks)
         return begun.run(tell)
 
 
 def _films(config: TrainingConfig, data: Path, split: str, cache: Path) -> Films:
-    table = read_manifests([data / name for name in config.manifests])
+    table = read_manifests([data / name for name in config.manifests], COLUMNS)
     table = table[table["split"] == split].reset_index(drop=True)
     if table.empty:
         raise DatasetError(data, f"no films of split {split}", "name manifests that hold them")
     if split == "train":
         table = of_share(table, config.share)
+    for key, columns in (("offset_by", config.offset_by), ("balance_by", config.balance_by)):
+        if unknown := [name for name in columns if name not in table]:
+            words = f"no manifest has the column {', '.join(unknown)} that {key} names"
+            raise DatasetError(data, words, f"{key} takes {', '.join(table.columns)}")
     size = INPUT_SIZE if split == "tune" else None
     return Films(table=table, pixels=pixels_of(table, size=size, cache=cache))
 
@@ -264,7 +272,7 @@ class _Fit:
                     raise TrainingError(
                         self.folder.path,
                         f"the loss is {value} at epoch {epoch + 1}, step {step + 1}",
-                        "lower the learning rate or look at the films; state.pt is the last epoch",
+                        f"lower the learning rate or look at the films; {_kept(epoch)}",
                     )
                 total += value
                 last = number == len(own) - 1
@@ -414,6 +422,11 @@ def _positive_weights(wanted: Tensor, limit: float) -> Tensor | None:
     positives = wanted.nansum(dim=0)
     negatives = (1 - wanted).nansum(dim=0)
     return (negatives / positives.clamp(min=1)).clamp(min=1.0, max=limit)
+
+
+def _kept(epoch: int) -> str:
+    """Say what is left of a run that ends within `epoch` (counted from 0)."""
+    return "state.pt is the last whole epoch" if epoch else "no epoch is whole, so none is kept"
 
 
 def _hardware(ranks: Ranks) -> str:

@@ -5,11 +5,10 @@ import os
 import platform
 import sys
 import time
-import tomllib
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,13 +19,23 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
+from cxr_device.errors import DatasetError
 from cxr_device.pixel_gate import CONTENTS, Content
 from cxr_device.preprocessing import INPUT_SIZE, standardize
+from cxr_device.training.configuration_file import (
+    Count,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    built,
+    read_toml,
+)
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.gate_batches import POOL, Batches
 from cxr_device.training.gate_films import FAULTS, FaultName
 from cxr_device.training.lock import FALSE_REFUSALS
-from cxr_device.training.run_folder import commit
+from cxr_device.training.run_folder import commit, open_run
 
 __all__ = ["GateConfig", "GateNetwork", "fit_gate"]
 
@@ -38,21 +47,21 @@ STAGE: Final = "pixel_gate"
 class GateConfig:
     """One run, as a TOML file with `stage = "pixel_gate"` states it; unknown keys are refused."""
 
-    seed: int
-    epochs: int
-    steps: int
+    seed: Seed
+    epochs: Count
+    steps: Count
     """Steps an epoch."""
-    learning_rate: float
-    batch_size: int = 128
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.01
-    phantoms: int = 80
+    learning_rate: Positive
+    batch_size: Count = 128
+    weight_decay: Annotated[float, Range(0)] = 0.01
+    label_smoothing: Share = 0.01
+    phantoms: Count = 80
     """Drawn films among the upright ones: the demonstration and the self-test read a drawn film."""
-    others: int = 3000
+    others: Count = 3000
     """Pictures of no chest that are made before training starts."""
-    average: float = 0.998
+    average: Share = 0.998
     """Share that the averaged weights keep at each step; they are what is locked."""
-    threads: int = 1
+    threads: Count = 1
     """Of torch; for a network of this size a second one costs more than it brings."""
     bfloat16: bool = False
     """Multiply in bfloat16 while training: faster on a processor that has it."""
@@ -61,14 +70,18 @@ class GateConfig:
 
     @classmethod
     def read(cls, path: Path) -> "GateConfig":
-        """Read and check a configuration file."""
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        """Read and check a configuration file.
+
+        Raises
+        ------
+        DatasetError
+            No TOML, another stage, or a key that is unknown, missing or of a value it cannot take.
+        """
+        values = read_toml(path)
         stage = values.pop("stage", None)
         if stage != STAGE:
-            message = f"{path}: stage is {stage!r}; a gate's configuration says {STAGE!r}"
-            raise ValueError(message)
-        values["manifests"] = tuple(values.get("manifests", cls.manifests))
-        return cls(**values)
+            raise DatasetError(path, f"stage {stage!r}", f"accepted: {STAGE!r}, or no stage")
+        return built(path, cls, values)
 
 
 _MIRROR: Final = [
@@ -137,13 +150,16 @@ def _probabilities(
 
 def fit_gate(config: GateConfig, *, data: Path, run: Path, cache: Path) -> Path:
     """Train the gate; returns the path of its ONNX graph. Writes `gate.onnx` and `record.json`."""
-    run.mkdir(parents=True, exist_ok=True)
+    open_run(run, cache)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    table = read_manifests([data / name for name in config.manifests])
+    table = read_manifests([data / name for name in config.manifests], ("split",))
     splits = {
         split: table[table["split"] == split].reset_index(drop=True) for split in ("train", "tune")
     }
+    for split, rows in splits.items():
+        if rows.empty:
+            raise DatasetError(data, f"no films of split {split}", "name manifests that hold them")
     tune = squares(splits["tune"], size=INPUT_SIZE, cache=cache)
     batches = Batches(
         squares(splits["train"], size=INPUT_SIZE, cache=cache),

@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_device import runtimes
+from cxr_device.errors import DatasetError
 from cxr_device.pixel_gate import CONTENTS, Content, probabilities
 from cxr_device.preprocessing import INPUT_SIZE, levels, resize, standardize
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.gate_films import FAULTS, Fault, FaultName
+from cxr_device.training.image_file import DamagedImageError
 from cxr_device.training.lock import within_label
+from cxr_device.training.manifest import need_columns, read_ages, read_table
 
 __all__ = ["every_answer", "gate_answers", "object_answers", "real_fault_answers"]
 
@@ -75,8 +78,9 @@ def every_answer(  # noqa: PLR0913  # what is asked, and where
 
     Raises
     ------
-    ValueError
-        A split has no film inside the label, or `objects` holds no picture.
+    DatasetError
+        A manifest cannot be used, a split has no film inside the label, or `objects` holds no
+        picture.
     """
     tables = [
         gate_answers(manifests, split=split, cache=cache, films=films, package=package)
@@ -113,13 +117,13 @@ def gate_answers(
         `case`, `patient_id`, `split`, `kind`, `wanted` ("accept" or "refuse"), `content`, `view`,
         `sex`, `age_band`, `upright`, `refused` (0, 1), `looks_like`.
     """
-    table = read_manifests(manifests)
+    table = read_manifests(manifests, ("split", "patient_id", "sex"))
     table = table[table["split"] == split].reset_index(drop=True)
     pixels = squares(table, size=INPUT_SIZE, cache=cache)
     inside = np.flatnonzero(within_label(table, package))
     if len(inside) == 0:
-        message = f"no film inside the label in split {split!r}"
-        raise ValueError(message)
+        reason = f"no film inside the label in split {split!r}"
+        raise DatasetError(manifests[0], reason, "name a split with films")
     gate, rows, described = _Gate.locked(package), [], table.to_dict("records")
     every = -(-len(inside) // films) if films else 1
     for place, index in enumerate(inside):
@@ -139,8 +143,11 @@ def real_fault_answers(manifest: Path, package: Path = PACKAGE) -> pd.DataFrame:
     They stand in no split, and the gate never learned from them; upright films of children, whom
     AGE refuses, stand beside them.
     """
-    films = pd.read_csv(manifest)
+    films = read_table(manifest, ("file", "split", "age", "view", "sex", "patient_id"))
+    films["age"] = read_ages(manifest, films)
     films = films[films["split"] == "out_of_scope"]
+    if not films.empty:
+        need_columns(manifest, films, ("quality_flags",))
     gate = _Gate.locked(package)
     return pd.DataFrame(list(_real(films, manifest.parent / "images", gate)))
 
@@ -149,7 +156,11 @@ def _real(films: pd.DataFrame, images: Path, gate: _Gate) -> Iterator[dict[str, 
     for film in films.to_dict("records"):
         flags = [f for f in str(film["quality_flags"]).split(";") if f in _REAL_FAULTS]
         kinds = [_REAL_FAULTS[flag] for flag in flags] or [_UNDER_AGE]
-        (answer,) = gate.answer(_square(images / str(film["file"])))
+        path = images / str(film["file"])
+        try:
+            (answer,) = gate.answer(_square(path))
+        except DamagedImageError as error:
+            raise DatasetError(path, str(error), "leave it out of the manifest") from error
         for kind in kinds:
             wanted = "accept" if kind == _UNDER_AGE else "refuse"
             row = {**_described(film, "out_of_scope"), "kind": kind, "wanted": wanted}
@@ -161,7 +172,7 @@ def object_answers(folder: Path, package: Path = PACKAGE) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    DatasetError
         No file of the folder is a picture that Pillow opens.
     """
     gate = _Gate.locked(package)
@@ -169,21 +180,24 @@ def object_answers(folder: Path, package: Path = PACKAGE) -> pd.DataFrame:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
             square = _square(path)
-        except OSError:  # not a picture
+        except DamagedImageError:  # not a picture
             continue
         row = {"case": path.name, "patient_id": path.name, "split": "objects", "view": ""}
         row |= {"sex": "", "age_band": "", "kind": "a picture of something else"}
         row |= {"wanted": "refuse", "content": str(Content.OTHER)}
         rows.append({**row, **gate.answer(square)[0]})
     if not rows:
-        message = f"{folder}: no picture that Pillow opens"
-        raise ValueError(message)
+        raise DatasetError(folder, "no picture that Pillow opens", "name a folder of pictures")
     return pd.DataFrame(rows)
 
 
 def _square(path: Path) -> NDArray[np.float32]:
-    with Image.open(path) as image:
-        stored = np.asarray(image.convert("L"))
+    """Levels of any picture; one that Pillow cannot open raises `DamagedImageError`."""
+    try:
+        with Image.open(path) as image:
+            stored = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DamagedImageError(f"is no picture that Pillow opens ({error})") from error
     film = AcceptedRadiograph(stored=stored, maximum=255, inverted=False)
     return resize(levels(film), INPUT_SIZE)
 

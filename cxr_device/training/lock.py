@@ -22,7 +22,7 @@ from cxr_device.pixel_gate import CONTENTS, probabilities
 from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.export import export
-from cxr_device.training.films import read_manifests, squares
+from cxr_device.training.films import COLUMNS, read_manifests, squares
 from cxr_device.training.fit import SCORE_HEADS
 from cxr_device.training.signing import Ed25519PrivateKey
 from cxr_device.whole_file import write_text, written_whole
@@ -151,7 +151,7 @@ def _decide(
     records: list[dict[str, Any]], infer: runtimes.Infer, *, data: Path, cache: Path, package: Path
 ) -> Tuned:
     """Calibration and operating point from the tuning films inside the label."""
-    tune = read_manifests([data / name for name in records[0]["config"]["manifests"]])
+    tune = read_manifests([data / name for name in records[0]["config"]["manifests"]], COLUMNS)
     tune = tune[(tune["split"] == "tune")].reset_index(drop=True)
     pixels = squares(tune, size=INPUT_SIZE, cache=cache)
     score = _scores(infer, pixels)
@@ -216,7 +216,7 @@ def lock_gate(
     if sha256(blob).hexdigest() != record["graph_sha256"]:
         raise DatasetError(run, "gate.onnx is not what record.json describes", "train it again")
     _same_films(record, data)
-    films = read_manifests([data / name for name in record["config"]["manifests"]])
+    films = read_manifests([data / name for name in record["config"]["manifests"]], ("split",))
     films = films[films["split"] == "tune"].reset_index(drop=True)
     pixels = squares(films, size=INPUT_SIZE, cache=cache)[within_label(films, package)]
     upright = _upright(runtimes.on_cpu(run / "gate.onnx", threads=0), pixels)

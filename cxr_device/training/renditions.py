@@ -19,8 +19,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cxr_device.device import Device
+from cxr_device.errors import DatasetError
 from cxr_device.result import Analyzed
 from cxr_device.training.image_file import DamagedImageError, read_image
+from cxr_device.training.manifest import need_films, read_ages, read_table
 from cxr_device.training.score import score_film
 
 __all__ = ["FORMS", "Form", "Renditions", "render", "score_renditions"]
@@ -28,6 +30,7 @@ __all__ = ["FORMS", "Form", "Renditions", "render", "score_renditions"]
 _SAME_FILM: Final = 0.98
 """Correlation of two pictures at 64 x 64 pixels that show one film."""
 _DIGITAL_X_RAY: Final = "1.2.840.10008.5.1.4.1.1.1.1"
+_COLUMNS: Final = ("file", "split", "age", "view", "nih_name", "orig_w")
 _EXAMPLE_ROOT: Final = "1.2.826.0.1.3680043.10.1559.9"
 
 
@@ -151,20 +154,22 @@ def score_renditions(
 
     Raises
     ------
-    ValueError
-        No film of that split.
+    DatasetError
+        A manifest lacks a column, an age is no number, a picture cannot be used, or the split has
+        no film.
     """
     tables = []
     for manifest in manifests:
-        rows = pd.read_csv(manifest)
+        rows = read_table(manifest, _COLUMNS)
+        rows["age"] = read_ages(manifest, rows)
         tables.append(rows.assign(path=[manifest.parent / "images" / f for f in rows["file"]]))
     table = pd.concat(tables, ignore_index=True)
     label = device.release.label
     inside = table["age"].between(label.min_age_years, label.max_age_years)
     chosen = table[(table["split"] == split) & inside & table["view"].isin(("PA", "AP"))]
     if chosen.empty:
-        message = f"no frontal films of adults in split {split}"
-        raise ValueError(message)
+        reason = f"no frontal films of adults in split {split}"
+        raise DatasetError(manifests[0], reason, "name a split with films")
     found = Renditions()
     for place in np.unique(np.linspace(0, len(chosen) - 1, films).round().astype(int)):
         path = chosen["path"].iloc[place]
@@ -181,6 +186,7 @@ def score_renditions(
         }
         for path in sorted(samples.glob("*.dcm")):
             _pair(path, pictures, device, found)
+    need_films(manifests[0], kept=len(found.rows), left_out=found.left_out)
     return found
 
 
@@ -188,8 +194,7 @@ def _picture(path: Path) -> NDArray[np.uint8]:
     try:
         return read_image(path).stored
     except DamagedImageError as error:
-        message = f"{path}: {error}"
-        raise ValueError(message) from error
+        raise DatasetError(path, str(error), "leave it out of the manifest") from error
 
 
 def _read(source: bytes | Path, device: Device) -> float | str:

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from cxr_device.errors import DatasetError
+from cxr_device.errors import DatasetError, OutputError
 from cxr_device.training.config import TrainingConfig
 from cxr_device.training.prepared import is_prepared, read_record
-from cxr_device.whole_file import write_text
+from cxr_device.whole_file import make_folder, write_text
 
-__all__ = ["RunFolder", "cohorts", "commit", "identity", "manifest_digests", "versions"]
+__all__ = ["RunFolder", "cohorts", "commit", "identity", "manifest_digests", "open_run", "versions"]
 
 _LIBRARIES: Final = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 
@@ -108,6 +108,14 @@ def _write_bytes(path: Path, blob: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
+
+
+def open_run(run: Path, cache: Path) -> None:
+    """Make the folders of a run; raises `OutputError` where they cannot be made or written."""
+    for folder in (run, cache):
+        make_folder(folder)
+        if not os.access(folder, os.W_OK):
+            raise OutputError(folder, "may not be written")
 
 
 def manifest_digests(config: TrainingConfig, data: Path) -> dict[str, str]:

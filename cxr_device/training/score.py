@@ -5,7 +5,6 @@ header, so the guards that need DICOM are recorded as not exercised; a DICOM fil
 of them.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,16 +14,20 @@ import pandas as pd
 
 from cxr_device.decision import is_suspected
 from cxr_device.device import Device
+from cxr_device.errors import DatasetError, OutputError
 from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.result import Analyzed
 from cxr_device.training.image_file import DamagedImageError, read_image
+from cxr_device.training.manifest import need_classes, need_films, read_ages, read_table
 from cxr_device.training.prepared import is_prepared, read_record
+from cxr_device.whole_file import written_whole
 
-__all__ = ["Scored", "score_film", "score_manifest", "write_cases"]
+__all__ = ["Scored", "refuse_out", "score_film", "score_manifest", "write_cases"]
 
 _AGE_BANDS: Final = ((22, 40), (40, 60), (60, 75), (75, 121))
 """Years, from and below; the subgroups of the study."""
 _EIGHT_BITS: Final = 255
+_SUFFIXES: Final = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +64,20 @@ def score_manifest(
 
     Raises
     ------
-    ValueError
+    DatasetError
         The manifest has no rows, or lacks a column: `file`; `split` where one is asked for; `age`
-        and `view` where the label decides.
+        and `view` where the label decides. An age is no number, or a truth neither 0 nor 1. Every
+        film is left out.
     """
-    films = pd.read_csv(manifest)
     needed = ["file", *(["split"] if split is not None else [])]
     needed += ["age", "view"] if within_label else []
-    for name in needed:
-        if name not in films:
-            message = f"{manifest}: no column `{name}`; it has {', '.join(films.columns)}"
-            raise ValueError(message)
+    films = read_table(manifest, needed)
     if split is not None:
         films = films[films["split"] == split]
     if films.empty:
-        message = f"{manifest}: no rows" + (f" of split {split}" if split else "")
-        raise ValueError(message)
+        reason = "no rows" + (f" of split {split}" if split else "")
+        raise DatasetError(manifest, reason, "name a manifest, or a split, with films")
+    films = _checked(manifest, films)
     films = films.reset_index(drop=True)
     scores, guards = [], []
     left_out: list[str] = []
@@ -93,7 +94,16 @@ def score_manifest(
             left_out.append(f"{name}: {found}")
     films["score"], films["guards"] = np.array(scores, dtype=np.float64), guards
     kept = films[films["score"].notna()].reset_index(drop=True)
+    need_films(manifest, kept=len(kept), left_out=left_out)
     return Scored(table=_cases(kept, device), left_out=tuple(left_out))
+
+
+def _checked(manifest: Path, films: pd.DataFrame) -> pd.DataFrame:
+    """Films with their ages as numbers; an age or a truth that is none is refused by its row."""
+    if "age" in films:
+        films = films.assign(age=read_ages(manifest, films))
+    truth = next((name for name in ("label_pneumonia", "truth") if name in films), None)
+    return films if truth is None else films.assign(**{truth: need_classes(manifest, films, truth)})
 
 
 def _within_label(films: pd.DataFrame, device: Device, left_out: list[str]) -> pd.DataFrame:
@@ -145,14 +155,28 @@ def _cases(films: pd.DataFrame, device: Device) -> pd.DataFrame:
     return films
 
 
+def refuse_out(out: Path) -> None:
+    """Refuse a table's path before its films are read.
+
+    Raises
+    ------
+    DatasetError
+        The suffix is neither .csv nor .parquet.
+    OutputError
+        The path is a folder, or lies in none.
+    """
+    if out.suffix not in _SUFFIXES:
+        raise DatasetError(out, f"suffix {out.suffix!r}", f"accepted: {', '.join(_SUFFIXES)}")
+    if out.is_dir():
+        raise OutputError(out, "is a folder", action="name a file")
+    if not out.parent.is_dir():
+        raise OutputError(out, f"{out.parent} is no folder")
+
+
 def write_cases(table: pd.DataFrame, out: Path) -> None:
-    """Write a CASES table, Parquet or CSV by the suffix, aside and then renamed."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    """Write a CASES table, Parquet or CSV by the suffix, whole or not at all."""
+    with written_whole(out) as file:
         if out.suffix == ".csv":
-            table.to_csv(aside, index=False)
+            file.write(table.to_csv(index=False).encode("utf-8"))
         else:
-            table.to_parquet(aside, index=False)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+            file.write(table.to_parquet(index=False))

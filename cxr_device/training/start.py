@@ -1,12 +1,33 @@
 """Starting weights: ImageNet weights that a Python package carries, copied into a grey network."""
 
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import nn
 
-__all__ = ["start_from"]
+from cxr_device.errors import DatasetError
+
+__all__ = ["refuse_start", "start_from"]
+
+
+def refuse_start(config: Path, module: str) -> None:
+    """Refuse a configuration whose `start` names no installed module with ImageNet weights."""
+    found = find_spec(module) if module.isidentifier() else None
+    if found is None or found.origin is None:
+        reason = "is no installed module"
+    elif len(_weights(Path(found.origin))) != 1:
+        reason = "carries no weights (models/*.pth)"
+    else:
+        return
+    raise DatasetError(
+        config, f"start {module!r} {reason}", "install the package that carries it, or leave it out"
+    )
+
+
+def _weights(module: Path) -> list[Path]:
+    return list((module.parent / "models").glob("*.pth"))
 
 
 def start_from(net: nn.Module, module: str) -> dict[str, str]:
@@ -15,8 +36,7 @@ def start_from(net: nn.Module, module: str) -> dict[str, str]:
     Returns the module, its file and the file's SHA-256, for the record.
     """
     package = __import__(module)
-    folder = Path(str(package.__file__)).parent / "models"
-    (path,) = folder.glob("*.pth")
+    (path,) = _weights(Path(str(package.__file__)))
     blob = path.read_bytes()
     found = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251  # digest recorded
     own = net.state_dict()
