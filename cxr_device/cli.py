@@ -99,7 +99,7 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
 def check(paths: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Judge headers and pixel ranges, without the network (PIXEL_GATE is not run)."""
     device = load_device(profile="triage", where=None)
-    sys.exit(_run(device, device.check, paths, out=None, as_json=as_json))
+    sys.exit(_run(device, device.check, paths, out=None, as_json=as_json, dicom=False))
 
 
 @main.command()
@@ -337,7 +337,7 @@ def _run(  # noqa: PLR0913  # what was asked for
     *,
     out: Path | None,
     as_json: bool,
-    dicom: bool = False,
+    dicom: bool,
 ) -> int:
     """Judge every file in its order, and return the highest exit code."""
     from cxr_device.batch import Batch  # noqa: PLC0415

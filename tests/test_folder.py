@@ -32,10 +32,11 @@ def write(
     *,
     dicom_source: Path | None = None,
     activation: ActivationMap | None = None,
+    copy: int = 1,
 ) -> list[WrittenOutput]:
     return folder.write(
         result, release(), picture=PICTURE if isinstance(result, Analyzed) else None, out=out,
-        dicom_source=dicom_source, activation=activation,
+        dicom_source=dicom_source, activation=activation, copy=copy,
     )  # fmt: skip
 
 
@@ -89,6 +90,13 @@ def test_a_folder_is_named_by_the_file_and_the_digest_of_its_bytes(
     page, _ = write(result, tmp_path)
     digest = sha256(film()).hexdigest()
     assert Path(page.path).parent == tmp_path / f"{name}-{digest[:12]}"
+
+
+@verifies("SRS-362@212f3857")
+@pytest.mark.parametrize(("copy", "after"), [(1, ""), (2, "-2"), (3, "-3")])
+def test_copies_of_a_film_in_one_run_are_numbered(copy: int, after: str, tmp_path: Path) -> None:
+    page, _ = write(analyzed(), tmp_path, copy=copy)
+    assert Path(page.path).parent.name == f"{folder.name_of(analyzed())}{after}"
 
 
 @verifies("SRS-175@700100c2", "SRS-170@6e5a15ee")
