@@ -86,6 +86,8 @@ def gate(tmp_path: Path) -> list[str | Path]:
     pd.DataFrame(rows, columns=columns).to_csv(data / "manifest.csv", index=False)
     record = json.loads((PACKAGE / "weights/gate_record.json").read_text("utf-8"))
     record["config"]["manifests"] = ["manifest.csv"]
+    digest = sha256((data / "manifest.csv").read_bytes()).hexdigest()
+    record["manifest_sha256"] = {"manifest.csv": digest}
     (trained / "record.json").write_text(json.dumps(record), "utf-8")
     shutil.copyfile(PACKAGE / "weights/gate.onnx", trained / "gate.onnx")
     return ["lock", trained, "--data", data]
