@@ -8,7 +8,6 @@ import sys
 from typing import Any, Final
 
 import click
-from typing_extensions import override
 
 from cxr_device.errors import words_of
 
@@ -21,8 +20,7 @@ INTERRUPTED: Final = 130
 class Verbs(click.Group):
     """Verbs whose output may be lost and that may be interrupted, each with an exit code."""
 
-    @override
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:  # type: ignore[explicit-override]  # a package more
         """Run a verb; a name that the terminal cannot show is written with its code points."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
