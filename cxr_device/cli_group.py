@@ -5,7 +5,7 @@ import errno
 import io
 import os
 import sys
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -20,7 +20,7 @@ INTERRUPTED: Final = 130
 class Verbs(click.Group):
     """Verbs whose output may be lost and that may be interrupted, each with an exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # type: ignore[explicit-override]  # a package more
+    def invoke(self, ctx: click.Context) -> object:  # type: ignore[explicit-override]  # a package
         """Run a verb; a name that the terminal cannot show is written with its code points."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
