@@ -13,7 +13,7 @@ from typing import Final
 
 from cxr_device.errors import DatasetError, OutputError, words_of
 from cxr_device.release import PACKAGE
-from cxr_device.whole_file import make_folder
+from cxr_device.whole_file import make_folder, written_whole
 
 __all__ = ["locked_whole", "open_release"]
 
@@ -64,7 +64,9 @@ def locked_whole(folder: Path) -> Iterator[Path]:
         try:
             yield open_release(folder)
         except BaseException:
-            (folder / "preprocessing.py").write_bytes(before)
+            if (folder / "preprocessing.py").read_bytes() != before:  # never the installed one
+                with written_whole(folder / "preprocessing.py") as file:
+                    file.write(before)
             raise
         return
     home = next(parent for parent in folder.absolute().parents if parent.exists())

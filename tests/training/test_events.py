@@ -35,7 +35,10 @@ def test_event_files_hold_every_number_of_the_log_once(tmp_path: Path) -> None:
 
 
 @verifies("SRS-338@977007f0", level="unit")
-def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+def test_without_a_folder_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the library's own folder would stand here
     with events(None) as add:
         add(LINES[0])
     assert not list(tmp_path.iterdir())
