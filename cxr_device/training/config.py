@@ -68,6 +68,9 @@ class TrainingConfig:
     """Finished runs, beside this run's folder, whose mean probability softens the labels."""
     teacher_share: Share = 0.5
     """Weight of the teachers' probability in a label; the label has the rest."""
+    soft_labels: str = ""
+    """Parquet table, relative to the data folder, that stands for teachers: `file` as in the
+    manifests and a probability for each head, best of networks that did not learn the film."""
     shards: Count = 1
     """Parts of a batch, each normalized by itself, whose gradients and running statistics are
     averaged. Several processes share them out, so their number must divide it; the result depends
@@ -109,6 +112,11 @@ class TrainingConfig:
                 self.batch_size % self.shards == 0,
                 f"batch_size {self.batch_size} in {self.shards} shards",
                 "choose shards that divide the batch",
+            ),
+            (
+                not (self.teachers and self.soft_labels),
+                "teachers and soft_labels",
+                "name one of them",
             ),
             (
                 all(g == 0 or g >= 1 for g in (self.gamma_positive, self.gamma_negative))

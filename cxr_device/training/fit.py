@@ -36,6 +36,7 @@ from cxr_device.training.films import (
 )
 from cxr_device.training.graphs import Graphs
 from cxr_device.training.loss import Focus
+from cxr_device.training.memory import keep_freed_memory
 from cxr_device.training.ranks import Ranks, join, parameters_sha256
 from cxr_device.training.run_folder import (
     RunFolder,
@@ -47,7 +48,7 @@ from cxr_device.training.run_folder import (
     versions,
 )
 from cxr_device.training.start import start_from
-from cxr_device.training.teachers import blend, taught
+from cxr_device.training.teachers import blend, tabled, taught
 from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
 __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
@@ -76,6 +77,8 @@ def fit(
     """
     open_run(run, cache)
     with join() as ranks, events(tensorboard if ranks.leads else None) as tell:
+        if ranks.device.type == "cpu":
+            keep_freed_memory()
         begun = _Fit.begin(config, data=data, folder=RunFolder(run), cache=cache, ranks=ranks)
         return begun.run(tell)
 
@@ -111,7 +114,7 @@ class _Fit:
     wanted: NDArray[np.float32]
     """What each film of `train` teaches, shape (n, heads)."""
     teachers: dict[str, str]
-    """Digest of each teacher's weights."""
+    """Digest of each teacher's weights, or of the table of soft labels."""
     resident: Tensor | None
     """Pixels of `train` in the memory of a GPU; None on the CPU, which reads them as it goes."""
 
@@ -142,6 +145,9 @@ class _Fit:
         if config.teachers:
             runs = [folder.path.parent / name for name in config.teachers]
             probability, teachers = taught(train, runs, cache=cache, device=ranks.device)
+            wanted = blend(wanted, probability, config.teacher_share)
+        elif config.soft_labels:
+            probability, teachers = tabled(train, data, config.soft_labels)
             wanted = blend(wanted, probability, config.teacher_share)
         net = build(config.architecture)
         started = start_from(net, config.start) if config.start else {}

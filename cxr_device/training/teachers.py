@@ -1,4 +1,4 @@
-"""Teachers: finished runs whose answers soften the labels of another run.
+"""Teachers: networks whose answers soften the labels of another run, by run or by table.
 
 A label mined from a report is wrong more often than a mean of networks is about its own training
 films; learning from both is self-distillation (Furlanello et al., ICML 2018), and from an ensemble
@@ -10,21 +10,22 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.special import expit
 
 from cxr_device.errors import DatasetError
-from cxr_device.network import build
+from cxr_device.network import HEADS, build
 from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training.films import Films, pixels_of
 from cxr_device.training.tuning import logits_of
 
-__all__ = ["Taught", "blend", "taught"]
+__all__ = ["Taught", "blend", "tabled", "taught"]
 
 Taught = tuple[NDArray[np.float32], dict[str, str]]
-"""Probabilities of the teachers, shape (n, heads), and the digest of each one's weights."""
+"""Probabilities, shape (n, heads), and the digest of each teacher's weights or of their table."""
 
 
 def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device) -> Taught:
@@ -51,6 +52,38 @@ def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device)
         total = total + expit(logits_of(net.to(device), seen))
         digests[run.name] = digest
     return np.asarray(total / len(runs), dtype=np.float32), digests
+
+
+def tabled(films: Films, data: Path, name: str) -> Taught:
+    """Probability of each head for each film, as table `name` of the data folder states it.
+
+    Raises
+    ------
+    DatasetError
+        The table is missing or is none, lacks a column or a film, names a film twice, or holds
+        what is no probability.
+    """
+    path = data / name
+    if not path.is_file():
+        raise DatasetError(path, "is missing", "name soft_labels relative to the data folder")
+    blob = path.read_bytes()
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(path, "is no Parquet table", f"write it anew ({error})") from error
+    if missing := [column for column in ("file", *HEADS) if column not in table]:
+        words = f"lacks the columns {', '.join(missing)}"
+        raise DatasetError(path, words, "give file and one column for each head")
+    if twice := sorted(table.loc[table["file"].duplicated(), "file"].astype(str)):
+        raise DatasetError(path, f"names {twice[0]} twice", "keep one row for each film")
+    found = table.set_index("file").reindex(films.table["file"])[list(HEADS)]
+    probability = found.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
+    wrong = ~((probability >= 0) & (probability <= 1)).all(axis=1)
+    if wrong.any():
+        first = films.table["file"].iloc[int(wrong.argmax())]
+        words = f"has no probabilities for {int(wrong.sum())} films, as {first}"
+        raise DatasetError(path, words, "give each film of train a number from 0 to 1 by head")
+    return probability, {name: sha256(blob).hexdigest()}
 
 
 def blend(

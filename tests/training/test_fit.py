@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -407,6 +408,70 @@ def test_an_unfinished_or_altered_teacher_is_refused(
         taught = config(tmp_path, teachers=[teacher])
         with pytest.raises(DatasetError, match=words):
             fit(taught, data=data, run=tmp_path / "student", cache=tmp_path / "c")
+
+
+def soft_labels(data: Path) -> pd.DataFrame:
+    """A table that gives every film of the set the same probability for every head."""
+    files = read_manifests([data / "prepared/manifest.csv"])["file"]
+    return pd.DataFrame({"file": files} | dict.fromkeys(HEADS, 0.25))
+
+
+@verifies("SRS-364@dc895b48", level="integration")
+def test_a_table_of_soft_labels_teaches(data: Path, whole: Path, tmp_path: Path) -> None:
+    table = data / "soft.parquet"
+    losses = []
+    for probability in (0.25, 0.75):
+        labels = soft_labels(data)
+        labels[list(HEADS)] = probability
+        labels.to_parquet(table)
+        taught = config(
+            tmp_path, epochs=1, sizes=[32], soft_labels=table.name, teacher_share=1.0,
+            learning_rate=1e-9, label_smoothing=0.0,
+        )  # fmt: skip
+        run = tmp_path / f"{probability}"
+        fit(taught, data=data, run=run, cache=tmp_path / "c")
+        digest = sha256(table.read_bytes()).hexdigest()
+        assert record(run)["teachers"] == {"soft.parquet": digest}
+        losses.append(record(run)["curve"][0]["loss"])
+    assert losses[0] != losses[1]
+    assert record(whole)["teachers"] == {}
+
+
+@verifies("SRS-364@dc895b48", level="integration")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns="Edema"), "lacks the columns Edema"),
+        (lambda t: pd.concat([t, t.tail(1)]), "names .* twice"),
+        (lambda t: t.iloc[:0], "has no probabilities for [0-9]+ films, as "),
+        (lambda t: t.assign(Edema=1.5), "has no probabilities for"),
+        (lambda t: t.assign(Edema="high"), "has no probabilities for"),
+    ],
+)
+def test_a_wrong_table_of_soft_labels_is_refused(
+    data: Path, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
+) -> None:
+    change(soft_labels(data)).to_parquet(data / "wrong.parquet")
+    with pytest.raises(DatasetError, match=rf"wrong\.parquet: {words}"):
+        fit(
+            config(tmp_path, soft_labels="wrong.parquet"),
+            data=data, run=tmp_path / "run", cache=tmp_path / "c",
+        )  # fmt: skip
+
+
+@verifies("SRS-364@dc895b48", level="integration")
+def test_no_table_of_soft_labels_and_one_beside_teachers_are_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    (data / "text.parquet").write_text("no table")
+    for name, words in (("absent.parquet", "is missing"), ("text.parquet", "is no Parquet table")):
+        with pytest.raises(DatasetError, match=rf"{name}: {words}"):
+            fit(
+                config(tmp_path, soft_labels=name),
+                data=data, run=tmp_path / "run", cache=tmp_path / "c",
+            )  # fmt: skip
+    with pytest.raises(DatasetError, match="teachers and soft_labels; name one of them"):
+        config(tmp_path, soft_labels="soft.parquet", teachers=["run"])
 
 
 @verifies("SRS-350@23a572fa", level="unit")
