@@ -160,10 +160,11 @@ def train(name: str, values: dict[str, Any], folder: Path, work: Path) -> Path:
     fitting.start_from = start_from
     if trial["pretrained"]:
         began = folder / "pretrained.safetensors"
-        own = torch.from_numpy(films_of(folder, "train").pixels[:].astype(np.int32))
-        own = own.to("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(config.seed)
-        trials.pretrained(config, own, build(config.architecture), began)
+        if not began.exists():
+            own = torch.from_numpy(films_of(folder, "train").pixels[:].astype(np.int32))
+            own = own.to("cuda" if torch.cuda.is_available() else "cpu")
+            torch.manual_seed(config.seed)
+            trials.pretrained(config, own, build(config.architecture), began)
         fitting.start_from = trials.start_with(began)
     fit(config, data=folder, run=run, cache=work)
     (run / "state.pt").unlink()

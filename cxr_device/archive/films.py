@@ -62,6 +62,9 @@ def _absolute(folder: str, name: str) -> str:
 
 def _named(manifest: Path) -> list[Path]:
     try:
+        if _is_dicom(manifest):
+            reason = "is one DICOM film, no archive"
+            raise ArchiveError(manifest, reason, f"cxr-device read {manifest} reads it")
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
             columns = rows.fieldnames or []
@@ -77,6 +80,12 @@ def _named(manifest: Path) -> list[Path]:
     except (UnicodeDecodeError, csv.Error) as error:
         reason = f"no CSV in UTF-8 ({error})"
         raise ArchiveError(manifest, reason, "save the table as CSV in UTF-8") from error
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file has the DICOM prefix (PS3.10 7.1)."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _path(manifest: Path, name: str | None, line: int) -> Path:

@@ -13,7 +13,7 @@ from cxr_device.archive.ledger import Ledger, Plan, parts_of
 from cxr_device.archive.row import IDENTITY
 from cxr_device.archive.table import count, plan_digest, write_table
 from cxr_device.device import Device
-from cxr_device.errors import IntegrityError
+from cxr_device.errors import ArchiveError, IntegrityError
 from cxr_device.intake import shown
 from cxr_device.result import DeviceIdentity
 
@@ -68,7 +68,8 @@ def score(  # noqa: PLR0913  # what was asked for
     Raises
     ------
     ArchiveError
-        The source is no archive, or a run that was cut lies in the way; nothing is written.
+        The source is no archive, the table's name says another format, or a run that was cut lies
+        in the way; nothing is written.
     OutputError
         The disk is full or cannot be written; what is done is kept for `resume`.
     EngineError
@@ -76,6 +77,8 @@ def score(  # noqa: PLR0913  # what was asked for
     IntegrityError
         The installation is damaged, here or on a machine of the cluster.
     """
+    if out.suffix != ".parquet":
+        raise ArchiveError(out, f"suffix {out.suffix!r}; the table is Parquet", "name it .parquet")
     device = Device.load_guards().identity
     folder, named = parts_of(out), str(source.absolute())
     begun = resume and (folder / "plan.json").exists()

@@ -83,7 +83,7 @@ def test_a_manifest_names_films_beside_it_below_images_and_by_their_whole_path(
     ]  # fmt: skip
 
 
-@verifies("SRS-304@97ef52ca", level="integration")
+@verifies("SRS-304@57a9e1b1", level="integration")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -95,6 +95,7 @@ def test_a_manifest_names_films_beside_it_below_images_and_by_their_whole_path(
         ("file\na\0b.dcm\n", "line 2: no path"),  # no path holds a NUL
         ('file\n"a.dcm\n', "no CSV in UTF-8"),  # a quote without its end
         (b"file\n\xff\xfe.dcm\n", "no CSV in UTF-8"),
+        (bytes(128) + b"DICM\n", "is one DICOM film, no archive; cxr-device read "),
     ],
 )
 def test_a_table_that_is_no_manifest_is_refused_by_its_fault(
@@ -107,7 +108,7 @@ def test_a_table_that_is_no_manifest_is_refused_by_its_fault(
     assert str(refused.value).startswith(f"ARCHIVE {manifest}: ")
 
 
-@verifies("SRS-304@97ef52ca", level="integration")
+@verifies("SRS-304@57a9e1b1", level="integration")
 def test_an_absent_manifest_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"absent\.csv: No such file or directory; check"):
         list_films(tmp_path / "absent.csv")

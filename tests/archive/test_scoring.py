@@ -140,3 +140,12 @@ def test_rows_of_another_device_or_other_films_are_not_kept() -> None:
         other = replace(made.device, **{name: "another"})
         with pytest.raises(IntegrityError, match=name):
             scoring._hold(told, made.films_of(0), other)  # noqa: SLF001
+
+
+@verifies("SRS-304@57a9e1b1", level="integration")
+def test_a_table_that_says_another_format_is_refused(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    with pytest.raises(ArchiveError, match=r"scores\.csv: suffix '\.csv'; the table is Parquet"):
+        scoring.score(manifest(tmp_path, 2), out=out, workers=1)
+    assert not engine.handed
+    assert not list(tmp_path.glob("scores*"))

@@ -71,7 +71,7 @@ def test_what_is_no_table_of_a_plan_has_no_digest(tmp_path: Path) -> None:
         assert plan_digest(tmp_path / "other.parquet") is None
 
 
-@verifies("SRS-304@97ef52ca", "RC-301@4d82e888", level="integration")
+@verifies("SRS-304@57a9e1b1", "RC-301@4d82e888", level="integration")
 def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "absent" / "scores.parquet"
     with pytest.raises(OutputError, match=str(out)):

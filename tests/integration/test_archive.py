@@ -124,7 +124,7 @@ def test_a_manifest_gives_rows_in_its_order(tmp_path: Path, folder: Path) -> Non
     assert told.exit_code == 4
 
 
-@verifies("SRS-304@97ef52ca", level="integration")
+@verifies("SRS-304@57a9e1b1", level="integration")
 def test_a_run_over_what_is_no_manifest_writes_nothing(tmp_path: Path) -> None:
     manifest = tmp_path / "films.csv"
     manifest.write_bytes(b"DICM\0\0file")

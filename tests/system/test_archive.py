@@ -135,7 +135,7 @@ def test_a_whole_table_is_not_scored_again(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 1
 
 
-@verifies("SRS-304@97ef52ca", "RC-301@4d82e888", level="system")
+@verifies("SRS-304@57a9e1b1", "RC-301@4d82e888", level="system")
 def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -155,7 +155,7 @@ def test_a_full_disk_keeps_what_is_done(films: Path, tmp_path: Path) -> None:
     assert pq.read_table(out).num_rows == 4
 
 
-@verifies("SRS-304@97ef52ca", level="system")
+@verifies("SRS-304@57a9e1b1", level="system")
 @pytest.mark.parametrize("missing", ["pyarrow", "ray", "openvino"])
 def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: Path) -> None:
     hidden = (
@@ -172,7 +172,7 @@ def test_what_is_not_installed_is_named_with_its_extra(missing: str, tmp_path: P
     assert extra in told.stderr.partition("cxr-device[")[2].partition("]")[0].split(",")
 
 
-@verifies("SRS-304@97ef52ca", level="system")
+@verifies("SRS-304@57a9e1b1", level="system")
 def test_an_absent_source_is_exit_2_in_one_line(tmp_path: Path) -> None:
     told = score(tmp_path / "absent", "--out", tmp_path / "scores.parquet")
     assert told.returncode == 2
