@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from cxr_device.preprocessing import levels, resize
 from cxr_device.radiograph import AcceptedRadiograph
 
 __all__ = ["DamagedImageError", "ImageFile", "read_image", "square"]
+
+
+_SMALLEST: Final = 32
+"""Pixels a side; the smallest input that training takes. Less shows no lung."""
 
 
 class DamagedImageError(Exception):
@@ -40,8 +45,8 @@ def read_image(path: Path) -> ImageFile:
     Raises
     ------
     DamagedImageError
-        Missing, empty, truncated, a checksum that fails, more than 8 bits, colour, or
-        transparency.
+        Missing, empty, truncated, a checksum that fails, under 32 pixels a side, more than 8
+        bits, colour, or transparency.
     """
     try:
         blob = path.read_bytes()
@@ -51,6 +56,9 @@ def read_image(path: Path) -> ImageFile:
         with Image.open(BytesIO(blob)) as image:
             image.verify()  # the chunks' checksums, which decoding alone does not compare
         with Image.open(BytesIO(blob)) as image:
+            if min(image.size) < _SMALLEST:
+                message = f"{image.width} x {image.height} pixels; accepted: {_SMALLEST} a side"
+                raise DamagedImageError(message)
             mode = image.mode
             stored = _grey(image)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
