@@ -26,6 +26,7 @@ from cxr_device.training.films import Films, pixels_of, read_manifests, targets
 from cxr_device.training.tuning import logits_of
 
 OUT = Path(__file__).parent / "results" / "ablation.json"
+MANIFESTS = ["nih/manifest.csv", "nih_extra/manifest.csv"]
 RESAMPLES = 1000
 GROUPS = {"within_view": ["view"], "within_source_and_view": ["source", "view"]}
 TOLD = ("architecture", "seed", "epochs", "sizes", "ema_decay", "offset_by", "mixup")
@@ -75,15 +76,13 @@ def scored(run: Path, films: Films) -> tuple[Floats, dict[str, Any]]:
     return logits[:, [HEADS.index(head) for head in SCORE_HEADS]].mean(axis=1), told
 
 
-def main() -> None:
-    """Measure every run and the mean of them all, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=OUT)
-    asked = parser.parse_args()
-    films = tuning_films(asked.data, asked.cache, ["nih/manifest.csv", "nih_extra/manifest.csv"])
+def compared(
+    named: list[tuple[dict[str, Any], Floats]], films: Films
+) -> tuple[list[dict[str, Any]], int]:
+    """Rows with the AUC of each score and its difference to the first, and the positive films.
+
+    `named`: what a row says beside its figures, and a score for each of `films`.
+    """
     label = targets(films.table)[:, HEADS.index("Airspace")].astype(np.float64)
     known = np.flatnonzero(~np.isnan(label))
     table, truth = films.table.iloc[known], label[known]
@@ -92,11 +91,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     draws = [resampled(patients, rng) for _ in range(RESAMPLES)]
     rows, first = [], {}
-    for run in asked.runs:
-        parts = [scored(Path(folder), films) for folder in run.split("+")]
-        score = np.mean([score for score, _ in parts], axis=0)[known]
-        names = "+".join(Path(folder).name for folder in run.split("+"))
-        row: dict[str, Any] = {"run": names, **(parts[0][1] if len(parts) == 1 else {})}
+    for told, every_score in named:
+        row, score = dict(told), every_score[known]
         for name, group in groups.items():
             again = np.array([within(score[d], truth[d], group[d]) for d in draws])
             row[name] = _estimate(within(score, truth, group), again, len(truth))
@@ -105,14 +101,37 @@ def main() -> None:
                 row[name]["estimate"] - base_value, again - base_again, len(truth)
             )
         rows.append(row)
-        print(row["run"], {name: row[name]["estimate"] for name in groups})
+    return rows, int(truth.sum())
+
+
+def main() -> None:
+    """Measure every run and the mean of them all, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args()
+    films = tuning_films(asked.data, asked.cache, MANIFESTS)
+    named = []
+    for run in asked.runs:
+        parts = [scored(Path(folder), films) for folder in run.split("+")]
+        names = "+".join(Path(folder).name for folder in run.split("+"))
+        told = {"run": names, **(parts[0][1] if len(parts) == 1 else {})}
+        named.append((told, np.mean([score for score, _ in parts], axis=0)))
+    rows, positives = compared(named, films)
+    for row in rows:
+        print(row["run"], {name: row[name]["estimate"] for name in GROUPS})
     before = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else None
-    if before and (before["films"], before["positives"]) == (len(truth), int(truth.sum())):
+    if before and (before["films"], before["positives"]) == (
+        rows[0]["within_view"]["n"],
+        positives,
+    ):
         measured = {row["run"] for row in rows}
         rows += [row for row in before["runs"] if row["run"] not in measured]
     found = {
-        "films": len(truth),
-        "positives": int(truth.sum()),
+        "films": rows[0]["within_view"]["n"],
+        "positives": positives,
         "resamples": RESAMPLES,
         "runs": rows,
     }
