@@ -61,6 +61,8 @@ class Archive:
     reports: list[Dataset] = field(default_factory=list)
     report_status: int = 0x0000
     """Status of each N-EVENT-REPORT."""
+    commits: bool = True
+    """Whether it takes N-EVENT-REPORT at all."""
     port: int = 0
     tls: SSLContext | None = None
     _server: Any = None
@@ -75,7 +77,9 @@ class Archive:
         entity = AE(self.ae_title)
         for each in self.classes:
             entity.add_supported_context(each)
-        entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
+        entity.add_supported_context("1.2.840.10008.1.1")
+        if self.commits:
+            entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
         self._server = entity.start_server(
             (HOST, self.port),
             block=False,

@@ -89,3 +89,23 @@ def test_an_event_that_the_trail_refuses_is_not_told(audit: AuditTrail) -> None:
         journal.record(AuditEvent.SENT, patient_name="Phantom^Chest")
     assert journal.counts() == {}
     assert stream.getvalue() == ""
+
+
+@verifies("SRS-391@0aaab3d7", "RC-259@da7e9c28")
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed file")],
+)
+def test_a_line_that_cannot_be_written_is_counted(
+    audit: AuditTrail, tmp_path: Path, failure: Exception
+) -> None:
+    class Full(StringIO):
+        def write(self, _text: str) -> int:  # type: ignore[explicit-override]
+            raise failure
+
+    journal = Journal(audit, Full())
+    journal.note("peer_away", peer="ARCHIVE@127.0.0.1:104")
+    journal.record(AuditEvent.STOPPED)
+    assert journal.counts() == {"peer_away": 1, "stopped": 1, "line_lost": 2}
+    (kept,) = (tmp_path / "audit.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(kept)["event"] == "stopped"

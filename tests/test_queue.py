@@ -276,3 +276,81 @@ def test_ten_thousand_films_wait_in_order(tmp_path: Path) -> None:
         queue.finish(film.sha256, State.CLOSED)
     assert queue.counts()[State.RECEIVED] == 9_995
     queue.close()
+
+
+@verifies("SRS-390@ab801eb5", "RC-254@a42e0a0c")
+@pytest.mark.parametrize("place", ["films/mine.dcm", "answers/1.dcm", "films/sub/1.dcm"])
+def test_a_folder_of_other_files_is_refused_and_left_as_it_was(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_bytes(b"precious")
+    for _ in range(2):
+        with pytest.raises(NodeError, match=r"queue\.sqlite: .*hold files.*use another --data"):
+            Queue(tmp_path)
+        assert (tmp_path / place).read_bytes() == b"precious"
+
+
+@verifies("SRS-390@ab801eb5", "RC-254@a42e0a0c")
+def test_films_whose_queue_was_lost_are_not_removed(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    film = keep(queue, b"a film")
+    queue.close()
+    for path in tmp_path.glob("queue.sqlite*"):
+        path.unlink()
+    with pytest.raises(NodeError, match="hold files"):
+        Queue(tmp_path)
+    assert (tmp_path / "films" / f"{film.sha256}.dcm").read_bytes() == b"a film"
+
+
+@verifies("SRS-390@ab801eb5", "RC-254@a42e0a0c")
+def test_what_the_node_did_not_write_is_left_beside_a_queue(tmp_path: Path) -> None:
+    Queue(tmp_path).close()
+    digest = "0" * 64
+    strange = ["mine.dcm", f"{digest}.dcm.copy", f"{digest}.txt", "x.part", f"{digest}-a.dcm"]
+    for name in strange:
+        (tmp_path / "films" / name).write_bytes(b"another's")
+    (tmp_path / "films" / f"{digest}.dcm").mkdir()
+    (tmp_path / "answers" / f"{digest}-12.dcm").write_bytes(b"written, not committed")
+    again = Queue(tmp_path)
+    assert lying(again) == {*strange, f"{digest}.dcm"}
+    again.close()
+
+
+@verifies("SRS-394@ce9c926f", "RC-254@a42e0a0c")
+def test_an_accepted_film_that_was_closed_is_read_again_when_it_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    queue = Queue(tmp_path)
+    film = keep(queue, b"a film")
+    queue.begin(film.sha256)
+    queue.postpone(film.sha256, 9e9, attempts=4)
+    queue.finish(film.sha256, State.CLOSED)
+    queue.film_path(film.sha256).write_bytes(b"damaged")
+    again, is_new = queue.receive(
+        b"a film", sop_class_uid=DX, sop_instance_uid="1.2.3", caller="OTHER", is_accepted=True,
+        received_at=7.0,
+    )  # fmt: skip
+    assert is_new
+    assert (again.state, again.attempts, again.is_duplicate) == (State.RECEIVED, 0, False)
+    assert queue.film_path(film.sha256).read_bytes() == b"a film"
+    assert queue.next_film(7.0) == again
+    assert queue.next_film(6.9) is None
+    assert queue.oldest() == 7.0
+    queue.close()
+
+
+@verifies("SRS-394@ce9c926f", "SRS-253@44cbeb95")
+def test_a_refused_film_that_was_closed_and_a_delivered_one_are_not_read_again(
+    tmp_path: Path,
+) -> None:
+    queue = Queue(tmp_path)
+    for accepted, end in ((False, State.CLOSED), (True, State.DELIVERED)):
+        film = keep(queue, bytes([accepted]), f"1.2.{int(accepted)}", accepted=accepted)
+        queue.finish(film.sha256, end)
+        again, is_new = queue.receive(
+            bytes([accepted]), sop_class_uid=DX, sop_instance_uid=film.sop_instance_uid,
+            caller="MODALITY", is_accepted=accepted, received_at=7.0,
+        )  # fmt: skip
+        assert (again.state, is_new) == (end, False)
+    assert queue.next_film(9e9) is None
+    assert lying(queue) == set()
+    queue.close()

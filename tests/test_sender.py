@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,16 +28,17 @@ from verification import verifies
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
+SC = "1.2.840.10008.5.1.4.1.1.7"
 UID = "1.2.826.0.1.3680043.10.1559.77"
 
 
-def report(number: int) -> AnswerObject:
-    """A small report as a Part 10 file, with a UID of its own."""
+def report(number: int, kind: str = SR) -> AnswerObject:
+    """A small report as a Part 10 file, with a UID of its own; of another SOP class where named."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     each = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    each.SOPClassUID, each.SOPInstanceUID, each.Modality = SR, f"{UID}.{number}", "SR"
-    return AnswerObject(sop_class_uid=SR, sop_instance_uid=f"{UID}.{number}", data=to_bytes(each))
+    each.SOPClassUID, each.SOPInstanceUID, each.Modality = kind, f"{UID}.{number}", "SR"
+    return AnswerObject(sop_class_uid=kind, sop_instance_uid=f"{UID}.{number}", data=to_bytes(each))
 
 
 class Sending:
@@ -51,13 +53,15 @@ class Sending:
         )  # fmt: skip
         self.sender = Sender(configuration, self.queue, self.journal)
 
-    def answered(self, *numbers: int) -> str:
+    def answered(self, *numbers: int, kinds: Mapping[int, str] = MappingProxyType({})) -> str:
         """A film that is answered by reports of those numbers, due now; its digest."""
         film, _ = self.queue.receive(
             b"film" + bytes(numbers), sop_class_uid=DX, sop_instance_uid=f"1.2.{numbers[0]}",
             caller="MODALITY", is_accepted=True, received_at=1.0,
         )  # fmt: skip
-        self.queue.answer(film.sha256, [report(n) for n in numbers], now=time.time())
+        self.queue.answer(
+            film.sha256, [report(n, kinds.get(n, SR)) for n in numbers], now=time.time()
+        )
         return film.sha256
 
     def film(self, digest: str) -> Film:
@@ -378,3 +382,47 @@ def test_a_lost_file_holds_up_its_own_film_alone_over_http(tmp_path: Path) -> No
         assert made.told("send_failed")[0]["reason"] == "FileNotFoundError"
         assert made.film(lost).state is State.ANSWERED
     assert service.offers == {f"{UID}.2": 1}
+
+
+@verifies("SRS-393@5d492b85", "RC-255@260a0abd")
+def test_an_archive_without_structured_reports_gets_the_other_answers(tmp_path: Path) -> None:
+    with (
+        archive(classes=(SC,)) as peer,
+        sending(tmp_path, named(peer)) as made,
+    ):
+        digest = made.answered(1, 2, 3, kinds={2: SC})
+        before = time.time()
+        made.until(lambda: made.film(digest).attempts == 1)
+        assert made.waits(digest, 1, since=before)
+        told = made.told("send_failed")
+        waiting = made.queue.unsent(digest)
+    assert set(peer.offers) == {f"{UID}.2"}
+    assert [each["reason"] for each in told] == [f"SOP class {SR} not accepted"] * 2
+    assert [(each.number, each.attempts) for each in waiting] == [(0, 0), (2, 0)]
+
+
+@verifies("SRS-393@5d492b85", "RC-255@260a0abd")
+def test_after_a_refused_answer_the_others_of_its_film_are_offered(
+    peer: Archive, tmp_path: Path
+) -> None:
+    peer.statuses += [0xA700]
+    with sending(tmp_path, named(peer)) as made:
+        digest = made.answered(1, 2, 3)
+        made.until(lambda: made.film(digest).attempts == 1)
+        (waiting,) = made.queue.unsent(digest)
+    assert waiting.number == 0
+    assert peer.offers == {f"{UID}.{n}": 1 for n in (1, 2, 3)}
+
+
+@verifies("SRS-395@5183b971", "RC-257@21184b54")
+def test_an_archive_that_takes_no_commitment_report_is_not_away(tmp_path: Path) -> None:
+    promised = Commitment(transaction_uid="1.2.3", committed=((DX, "1.1"),), failed=(), attempts=0)
+    with archive(commits=False) as peer, sending(tmp_path, named(peer)) as made:
+        before = time.time()
+        made.queue.promise(promised, now=before)
+        made.until(lambda: made.told("commitment_not_reported"))
+        assert made.told("peer_away") == []
+        assert made.sender.failures == 0
+        assert made.queue.commitments(before + 0.99) == []
+        (waiting,) = made.queue.commitments(time.time() + 1)
+    assert waiting.attempts == 1

@@ -30,11 +30,14 @@ class Journal:
         self._seconds = 0.0
 
     def note(self, event: str, **facts: object) -> None:
-        """Count an event and write it on stderr."""
+        """Count an event and write it on stderr; a line that cannot be written is counted."""
         line = json.dumps({"at": datetime.now(UTC).isoformat(), "event": event, **facts})
         with self._lock:
             self._counts[event] += 1
-            print(line, file=self._stream, flush=True)
+            try:
+                print(line, file=self._stream, flush=True)
+            except (OSError, ValueError):  # a full disk, a closed pipe: films go on without it
+                self._counts["line_lost"] += 1
 
     def record(self, event: AuditEvent, **facts: object) -> None:
         """Append an event to the audit trail, then note it.

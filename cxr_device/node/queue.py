@@ -14,6 +14,7 @@ patient.
 import fcntl
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,10 @@ CREATE TABLE commitment (
     attempts INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
+
+
+_OWN_NAME: Final = re.compile(r"[0-9a-f]{64}(-[0-9]+)?\.dcm|\..+\.part")
+"""Names that the node gives: films, answers, and what was begun of them."""
 
 
 class State(StrEnum):
@@ -137,8 +142,8 @@ class Queue:
     Raises
     ------
     NodeError
-        Another node holds the folder, the folder cannot be written, or its database is damaged or
-        of another version.
+        Another node holds the folder, the folder cannot be written, its database is damaged or of
+        another version, or it holds films or answers and no database that knows them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -157,7 +162,8 @@ class Queue:
             raise NodeError(f"--data {folder}: another node works in this folder") from error
         self._lock = threading.RLock()
         try:
-            self._database = _open(folder / "queue.sqlite")
+            holds_files = any([*os.scandir(self._films), *os.scandir(self._answers)])
+            self._database = _open(folder / "queue.sqlite", holds_files=holds_files)
         except NodeError:
             self._held.close()
             raise
@@ -193,7 +199,8 @@ class Queue:
         -------
         Film, bool
             The film as the queue knows it, and whether it is new. The same bytes are kept once;
-            other bytes under a known SOP Instance UID are kept as a duplicate.
+            other bytes under a known SOP Instance UID are kept as a duplicate. A film that was
+            accepted and closed without an answer is new again.
 
         Raises
         ------
@@ -202,7 +209,7 @@ class Queue:
         """
         digest = sha256(data).hexdigest()
         known = self.film(digest)
-        if known is not None:
+        if known is not None and not (known.state is State.CLOSED and known.is_accepted):
             return known, False
         files.write(self.film_path(digest), data, kind="film")
         with self._transaction("film") as database:
@@ -216,7 +223,9 @@ class Queue:
             inserted = database.execute(
                 "INSERT INTO film (sha256, sop_instance_uid, sop_class_uid, caller, received_at, "
                 "state, is_duplicate, is_accepted, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
+                "ON CONFLICT DO UPDATE SET state = excluded.state, attempts = 0, "
+                "received_at = excluded.received_at, due_at = excluded.due_at "
+                "WHERE film.state = 'closed' AND film.is_accepted",
                 (
                     digest, sop_instance_uid, sop_class_uid, caller, received_at, State.RECEIVED,
                     bool(first), is_accepted and not first, received_at,
@@ -416,7 +425,10 @@ class Queue:
         reach(f"{name} committed")
 
     def _sweep(self) -> None:
-        """Remove what a crash left: files begun, and files that no open film needs."""
+        """Remove what a crash left: files begun, and files that no open film needs.
+
+        What has no name that the node gives is another's, and stays.
+        """
         needed = set()
         with self._lock:
             for (digest,) in self._database.execute(
@@ -431,15 +443,16 @@ class Queue:
                 needed.add(self.answer_path(digest, number))
         for folder in (self._films, self._answers):
             for entry in os.scandir(folder):
-                if Path(entry.path) not in needed:
+                is_own = _OWN_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_own and Path(entry.path) not in needed:
                     Path(entry.path).unlink()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the database, or make it; whole and of this version."""
+def _open(path: Path, *, holds_files: bool) -> sqlite3.Connection:
+    """Open the database, or make it in a folder that holds no files; whole, of this version."""
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        wrong = _prepare(database)
+        wrong = _prepare(database, holds_files=holds_files)
     except sqlite3.Error as error:
         wrong = str(error)
     if wrong is not None:
@@ -448,11 +461,13 @@ def _open(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _prepare(database: sqlite3.Connection) -> str | None:
+def _prepare(database: sqlite3.Connection, *, holds_files: bool) -> str | None:
     """Set the database up; returns what is wrong with it, or None."""
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0 and holds_files:
+        return "it knows no film, and films/ or answers/ beside it hold files"
     if version == 0:
         database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     elif version != SCHEMA_VERSION:

@@ -28,6 +28,7 @@ from cxr_device.node.services import (
     PUSH_MODEL,
     RESPONSE_S,
     SUCCESS,
+    VERIFICATION,
 )
 from cxr_device.node.stow import DUPLICATE as DUPLICATE_OVER_HTTP
 from cxr_device.node.stow import StowClient
@@ -158,6 +159,7 @@ class Sender(threading.Thread):
             entity.add_requested_context(sop_class)
         if reports:
             entity.add_requested_context(PUSH_MODEL)
+            entity.add_requested_context(VERIFICATION)  # taken even where no report is
             roles.append(build_role(PUSH_MODEL, scp_role=True))
         address = peer.address
         return entity.associate(
@@ -177,12 +179,14 @@ class Sender(threading.Thread):
                 self._failures = 0
                 continue
             self._not_taken(film, answer, reason)
-            self._postpone(film)
             if not association.is_established:
+                self._postpone(film)
                 message = "the association ended"
                 raise ConnectionError(message)
-            return
-        self._finish(film)
+        if self._queue.unsent(film.sha256):
+            self._postpone(film)
+        else:
+            self._finish(film)
 
     def _post(self, film: Film, answers: list[Answer]) -> None:
         """Post one film's answers; the film is delivered when the service took all of them."""
@@ -243,6 +247,9 @@ class Sender(threading.Thread):
 
     def _store(self, association: Association, answer: Answer) -> str | None:
         """Offer one answer; returns why the peer did not take it, or None."""
+        accepted = {each.abstract_syntax for each in association.accepted_contexts}
+        if answer.sop_class_uid not in accepted:
+            return f"SOP class {answer.sop_class_uid} not accepted"
         self._queue.offer(answer)
         path = self._queue.answer_path(answer.sha256, answer.number)
         try:

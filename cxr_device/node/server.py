@@ -22,7 +22,7 @@ from pynetdicom.presentation import build_context
 
 from cxr_device.audit import AuditEvent
 from cxr_device.device import Device
-from cxr_device.errors import AuditError, NodeError
+from cxr_device.errors import AuditError, NodeError, OutputError
 from cxr_device.intake import TRANSFER_SYNTAXES
 from cxr_device.node import commitment
 from cxr_device.node.configuration import Configuration, Peer
@@ -51,7 +51,8 @@ from cxr_device.node.services import (
     VERIFICATION,
 )
 from cxr_device.node.worker import FIRST_ARRIVAL
-from cxr_device.result import ExitCode
+from cxr_device.outputs.source_study import find_study
+from cxr_device.result import ExitCode, Source
 
 __all__ = ["Server"]
 
@@ -166,6 +167,8 @@ class Server:
     def _keep(self, data: bytes, event: evt.Event, caller: str) -> int:
         checked = self._device.check_header(data, duplicate_uid=FIRST_ARRIVAL)
         status = _STATUS[checked.exit_code]
+        if status == SUCCESS and not _can_be_answered(data, checked.source):
+            status = CANNOT_UNDERSTAND
         uid = checked.source.sop_instance_uid
         film, is_new = self._queue.receive(
             data,
@@ -247,3 +250,11 @@ class Server:
             caller=str(event.assoc.requestor.ae_title).strip(),
             host=event.assoc.requestor.address,
         )
+
+
+def _can_be_answered(data: bytes, source: Source) -> bool:
+    """Whether an answer can join the film's study under its patient's name."""
+    try:
+        return find_study(data, source) is not None
+    except OutputError:
+        return False

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from peers import (
     store_bytes,
     wait,
 )
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pynetdicom import evt
 
 from cxr_device import Device
@@ -195,7 +195,7 @@ def test_strangers_and_other_objects_are_refused(device: Device, tmp_path: Path)
     level="integration",
 )
 def test_an_answer_is_offered_until_the_peer_takes_it(device: Device, tmp_path: Path) -> None:
-    with archive(statuses=[0xA700, RETRY]) as peer, running(device, tmp_path, peer) as node:
+    with archive(statuses=[0xA700, 0x0000, RETRY]) as peer, running(device, tmp_path, peer) as node:
         assert store(node.port, film(1, PatientAge="010Y")) == [0xA900]
         wait(delivered(node, 1))
         events = node.health().events
@@ -246,10 +246,10 @@ def test_a_lost_answer_holds_up_no_other_film(device: Device, tmp_path: Path) ->
 def test_a_duplicate_counts_as_taken_only_where_it_was_offered_before(
     device: Device, tmp_path: Path
 ) -> None:
-    with archive(statuses=[0x0111]) as peer, running(device, tmp_path, peer) as node:
+    refusals = [0x0111, 0x0000, 0x0111]
+    with archive(statuses=refusals) as peer, running(device, tmp_path, peer) as node:
         assert store(node.port, film(1, PatientAge="010Y")) == [0xA900]
         wait(lambda: node.health().events.get("send_failed") == 1)
-        peer.statuses.append(0x0111)
         wait(delivered(node, 1))
     assert len(peer.held) == 1  # the second answer; the first is held from before, says the peer
 
@@ -593,3 +593,36 @@ def test_tls_both_ways_with_certificates(
         with closing(stalled):
             wait(lambda: not named("process_request_thread"))
     assert len(peer.held) == 2
+
+
+@verifies("SRS-392@a7758883", "RC-263@632df2c7", level="integration")
+def test_a_film_that_no_answer_can_name_is_not_told_success(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a series, and with a name in Latin 1 that its header calls UTF-8."""
+    monkeypatch.setattr(worker, "RETRY_S", 0.05)
+    no_series = film(1)
+    del no_series.SeriesInstanceUID
+    latin = to_bytes(film(2, SpecificCharacterSet="ISO_IR 100", PatientName="MÜLLER^J"))
+    misnamed = dcmread(BytesIO(latin.replace(b"ISO_IR 100", b"ISO_IR 192")))
+    stream = StringIO()
+    with archive() as peer, running(device, tmp_path, peer, stream=stream) as node:
+        assert store(node.port, no_series, misnamed, film(3)) == [0xC000, 0xC000, 0x0000]
+        for each in (no_series, misnamed):
+            assert node.queue.reference(each.SOPInstanceUID) == (DX, False)
+        wait(lambda: node.queue.counts()[State.CLOSED] == 2 and delivered(node, 1)())
+    assert "LLER" not in stream.getvalue()
+    assert {each.StudyInstanceUID for each in peer.held.values()} == {film(3).StudyInstanceUID}
+
+
+@verifies("SRS-391@0aaab3d7", "RC-259@da7e9c28", level="integration")
+def test_a_full_disk_of_logs_stops_no_film(device: Device, tmp_path: Path) -> None:
+    class Full(StringIO):
+        def write(self, _text: str) -> int:  # type: ignore[explicit-override]
+            raise OSError(28, "No space left on device")
+
+    with archive() as peer, running(device, tmp_path, peer, stream=Full()) as node:
+        assert store(node.port, film(1)) == [0x0000]
+        wait(delivered(node, 1))
+        assert node.health().is_running
+        assert node.health().events["line_lost"] > 0
