@@ -42,7 +42,9 @@ STATUSES: Final = {
         "could not be made safe"
     ),
     NOT_IN_USE: "kept; the header is outside the intended use, and the study gets a report of it",
-    CANNOT_UNDERSTAND: "kept; unreadable, and reported where a study can be found",
+    CANNOT_UNDERSTAND: (
+        "kept; unreadable, or no answer can name its study or patient; reported where one can"
+    ),
 }
 """Status of a C-STORE response, given after the film is on the disk (PS3.4 table B.2-1)."""
 
@@ -80,9 +82,9 @@ LONGEST_WAIT_S: Final = 300.0
 """Seconds between attempts: doubled from the first to the longest, for as long as it takes."""
 
 _COMMITMENT: Final = (
-    "Storage commitment: an instance is committed when it was received whole and its header is "
-    "within the intended use. The node is no archive: it removes a film when the answer to it is "
-    "delivered. Do not let a modality delete its films because of this commitment."
+    "Storage commitment: an instance is committed when it was received whole and got 0x0000. "
+    "The node is no archive: it removes a film when the answer to it is delivered. Do not let a "
+    "modality delete its films because of this commitment."
 )
 _STOW: Final = (
     "STOW-RS: the answers of a film are posted together to `.../studies`, multipart/related of "
