@@ -309,9 +309,11 @@ def test_what_the_node_did_not_write_is_left_beside_a_queue(tmp_path: Path) -> N
     for name in strange:
         (tmp_path / "films" / name).write_bytes(b"another's")
     (tmp_path / "films" / f"{digest}.dcm").mkdir()
+    linked = f"{'1' * 64}.dcm"
+    (tmp_path / "films" / linked).symlink_to(tmp_path / "films/mine.dcm")
     (tmp_path / "answers" / f"{digest}-12.dcm").write_bytes(b"written, not committed")
     again = Queue(tmp_path)
-    assert lying(again) == {*strange, f"{digest}.dcm"}
+    assert lying(again) == {*strange, f"{digest}.dcm", linked}
     again.close()
 
 
