@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,100 @@ def test_a_part_of_the_suite_adds_to_evidence_of_the_same_state(project: Any) ->
     project.path("build/verification/results.json").unlink()
     project.pytest("tests/test_guards.py::test_age_bounds")
     assert "a part of the suite" in project.verify("check").output
+
+
+def test_accept_keeps_the_ledger_readable_whatever_the_reviewer_is_called(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    name = "Zo\u00eb \U0001f600 \x7f \x1b"
+    done = project.verify("accept", "SRS-001", "--reviewer", name, "--reason", 'say "so"\n')
+    assert done.exit_code == 0, done.output
+    text = project.path("design_history_file/approvals.toml").read_text("utf-8")
+    last = tomllib.loads(text)["approval"][-1]
+    assert (last["reviewer"], last["reason"]) == (name, 'say "so"\n')
+
+
+def test_accept_refuses_a_name_that_is_no_text_and_changes_nothing(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    names = ("design_history_file/approvals.toml", "tests/test_guards.py")
+    before = [project.path(name).read_bytes() for name in names]
+    done = project.verify("accept", "SRS-001", "--reviewer", "Zo\udceb", "--reason", "x")
+    assert done.exit_code == 2, done.output
+    assert [project.path(name).read_bytes() for name in names] == before
+
+
+def test_accept_pins_nothing_where_the_ledger_is_damaged(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    project.path("design_history_file/approvals.toml").write_text("[[[", "utf-8")
+    before = project.path("tests/test_guards.py").read_bytes()
+    done = project.verify("accept", "SRS-001", "--reviewer", "A", "--reason", "x")
+    assert done.exit_code == 2, done.output
+    assert project.path("tests/test_guards.py").read_bytes() == before
+
+
+def test_a_damaged_pyproject_is_a_usage_error(project: Any) -> None:
+    project.path("pyproject.toml").write_text("[[[", "utf-8")
+    for verb in ("status", "check", "export"):
+        done = project.verify(verb)
+        assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+        assert "pyproject.toml" in done.output
+
+
+def test_an_output_that_cannot_be_written_is_a_usage_error(project: Any) -> None:
+    for words in (
+        ("matrix", "--out", str(project.path("pyproject.toml/matrix"))),
+        ("export", "--out", str(project.path("pyproject.toml/needs.json"))),
+    ):
+        done = project.verify(*words)
+        assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+        assert "pyproject.toml" in done.output
+
+
+def test_diff_names_a_changed_attribute(project: Any) -> None:
+    project.git("tag", "before")
+    project.edit("risk/risks.rst", ":residual_p1: 1", ":residual_p1: 2")
+    project.commit()
+    shown = project.verify("diff", "before", "HEAD", "--json")
+    (change,) = json.loads(shown.stdout)
+    assert (change["item"], change["kind"]) == ("RISK-001", "changed: residual_p1")
+
+
+def test_diff_names_a_rewording_beside_a_new_status(project: Any) -> None:
+    project.git("tag", "before")
+    project.edit("design_history_file/requirements.rst", "pending-study", "open")
+    project.edit("design_history_file/requirements.rst", "of the pivotal study.", "of a study.")
+    project.commit()
+    shown = project.verify("diff", "before", "HEAD", "--json")
+    (change,) = json.loads(shown.stdout)
+    assert change["item"] == "SRS-004"
+    assert "pending-study to open" in change["kind"]
+    assert "reworded" in change["kind"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--deselect", "tests/test_guards.py::test_other_views_are_refused[pa]"),
+        ("--ignore", "tests/test_more.py"),
+        ("-x",),
+    ],
+)
+def test_a_run_that_left_cases_out_is_a_part_of_the_suite(
+    project: Any, arguments: tuple[str, ...]
+) -> None:
+    project.path("tests/test_more.py").write_text(
+        "def test_more():\n    raise ValueError\n", "utf-8"
+    )
+    project.commit()
+    project.pytest(*arguments)
+    assert "a part of the suite" in project.verify("check").output
+
+
+def test_a_retired_item_meets_no_clause(project: Any) -> None:
+    project.edit(
+        "design_history_file/requirements.rst",
+        "   :reason: replaced by SRS-001\n",
+        "   :reason: replaced by SRS-001\n   :clause: 62304:5.2.1\n",
+    )
+    shown = project.verify("gaps", "--standard", "iec62304-b", "--json")
+    named = {c["number"]: c for c in json.loads(shown.stdout)["standards"][0]["clauses"]}
+    assert named["5.2.1"]["items"] == []
