@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from verification import schema
 from verification.findings import ProjectError, place
 from verification.items import Items
 
@@ -111,6 +112,8 @@ def standard(name: str, root: Path, items: Items) -> Standard:
     documents = _documents(root)
     by_tag: dict[str, list[str]] = {}
     for item in items.by_id.values():
+        if item.status == schema.Status.RETIRED:
+            continue
         for tag in item.get("clause").split():
             by_tag.setdefault(tag, []).append(item.id)
     clauses = entry["clauses"]

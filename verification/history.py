@@ -22,7 +22,8 @@ class Change:
 
     item: str
     kind: str
-    """`added`, `reworded`, `relinked`, `retired` or `deleted`."""
+    """`added`, `deleted`, or what differs: `retired`, `open to planned`, `reworded`, `relinked`,
+    `changed: severity`; several are parted by semicolons."""
     before: str
     after: str
     touches: tuple[str, ...]
@@ -87,11 +88,18 @@ def _kind(was: Item | None, now: Item | None) -> str | None:
     """Name the difference between two states of an item."""
     if was is None or now is None:
         return "deleted" if now is None else "added"
+    kinds = []
     if was.status != now.status:
-        return f"{was.status or 'none'} to {now.status}" if now.status != "retired" else "retired"
+        to = f"{was.status or 'none'} to {now.status}"
+        kinds.append("retired" if now.status == schema.Status.RETIRED else to)
     if was.hash != now.hash:
-        return "reworded"
-    return "relinked" if was.links != now.links else None
+        kinds.append("reworded")
+    if was.links != now.links:
+        kinds.append("relinked")
+    outside = [name for name in schema.TEXT_FIELDS if name != "criterion"]
+    if names := [name for name in outside if was.get(name) != now.get(name)]:
+        kinds.append(f"changed: {', '.join(names)}")
+    return "; ".join(kinds) or None
 
 
 def table(changes: list[Change]) -> list[dict[str, Any]]:
