@@ -301,3 +301,40 @@ def test_a_retired_item_meets_no_clause(project: Any) -> None:
     shown = project.verify("gaps", "--standard", "iec62304-b", "--json")
     named = {c["number"]: c for c in json.loads(shown.stdout)["standards"][0]["clauses"]}
     assert named["5.2.1"]["items"] == []
+
+
+def test_a_byte_order_mark_and_another_encoding_are_read_as_python_reads_them(
+    project: Any,
+) -> None:
+    tests = project.path("tests/test_guards.py")
+    tests.write_bytes(b"\xef\xbb\xbf" + tests.read_bytes())
+    code = project.path("cxr_device/guards.py")
+    code.write_bytes(b"# coding: latin-1\n# R\xf6ntgen\n" + code.read_bytes())
+    project.commit()
+    project.pytest()
+    checked = project.verify("check")
+    assert checked.exit_code == 0, (checked.output, checked.exception)
+
+
+def test_without_evidence_nothing_is_called_clean(project: Any) -> None:
+    project.path("build/verification/results.json").unlink()
+    for verb in ("check", "status"):
+        shown = project.verify(verb).stdout
+        assert "clean" not in shown
+        assert "no finding" not in shown
+        assert "no test was judged" in shown
+
+
+def test_diff_says_which_revision_cannot_be_read_whole(project: Any) -> None:
+    project.git("tag", "good")
+    document = project.path("risk/risks.rst")
+    document.write_bytes(document.read_bytes() + b"\n\xff\n")
+    project.commit()
+    shown = project.verify("diff", "good", "HEAD")
+    assert shown.exit_code == 1, shown.output
+    assert "HEAD: risk/risks.rst:" in shown.stderr
+    assert "is not UTF-8" in shown.stderr
+
+
+def test_an_empty_name_is_no_standard(project: Any) -> None:
+    assert project.verify("gaps", "--standard", "").exit_code == 2
