@@ -10,7 +10,7 @@ RULES: Final = {
     "R1": "requirement without a test at its level",
     "R2": "requirement without a passing test",
     "R3": "test pinned to another text, or not pinned",
-    "R4": "unknown or retired id",
+    "R4": "id that is unknown, retired or of another kind",
     "R5": "requirement without user need and risk control",
     "R6": "need or system requirement without requirement, or need without validation",
     "R7": "hazard without risk, or risk without control or not acceptable",

@@ -30,8 +30,8 @@ class Change:
     """Risk controls, risks, architecture and tests that hang on it."""
 
 
-def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.MarkedTest]]:
-    """Items and tests of a revision, read from git without touching the tree."""
+def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.MarkedTest], list[str]]:
+    """Items and tests of a revision, read from git without touching the tree, and what is wrong."""
     name = repository.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if name is None:
         message = f"no revision {revision}"
@@ -51,8 +51,8 @@ def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.Mark
                 tar.extractall(folder, filter="data")
             archive.unlink()
         found = items_module.load(Repository(folder))
-        tests, _ = markers.read_tests(folder)
-    return found, tests
+        tests, broken = markers.read_tests(folder)
+    return found, tests, [f"{revision}: {finding}" for finding in (*found.findings, *broken)]
 
 
 def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[str, ...]:
@@ -66,10 +66,10 @@ def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[s
     return tuple(dict.fromkeys(near))
 
 
-def compare(repository: Repository, old: str, new: str) -> list[Change]:
-    """List the items that differ from `old` to `new`."""
-    before, _ = _at(repository, old)
-    after, tests = _at(repository, new)
+def compare(repository: Repository, old: str, new: str) -> tuple[list[Change], list[str]]:
+    """List the items that differ from `old` to `new`, and what of either cannot be read."""
+    before, _, faults = _at(repository, old)
+    after, tests, more = _at(repository, new)
     changes = []
     for name in sorted({*before.by_id, *after.by_id}):
         was, now = before.by_id.get(name), after.by_id.get(name)
@@ -81,7 +81,7 @@ def compare(repository: Repository, old: str, new: str) -> list[Change]:
         changes.append(
             Change(name, kind, was.hash if was else "", now.hash if now else "", touches)
         )
-    return changes
+    return changes, faults + more
 
 
 def _kind(was: Item | None, now: Item | None) -> str | None:

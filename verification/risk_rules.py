@@ -217,6 +217,9 @@ def r15(dossier: Dossier) -> Iterator[Finding]:
         elif record.key != target.key:
             text = f"mutants of {target.module} were tried on other code or tests: make mutation"
             yield Finding("R15", first, target.module, 1, text)
+        elif record.generated and not record.outcomes:
+            text = f"none of the {record.generated} mutants of {target.module} was tried"
+            yield Finding("R15", first, target.module, 1, text)
         elif record.score < _MUTATION_LIMIT:
             text = (
                 f"{record.killed} of {record.counted} mutants died, below "

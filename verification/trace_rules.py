@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from verification import evidence, markers, schema
+from verification import clauses, evidence, markers, schema
 from verification.dossier import Dossier
 from verification.evidence import Evidence, Row
 from verification.findings import Finding, place
@@ -124,7 +124,7 @@ def _bad_link(dossier: Dossier, link: str) -> str | None:
 
 
 def r4(dossier: Dossier) -> Iterator[Finding]:
-    """Find tests and items that name an id that is unknown or retired."""
+    """Find tests and items that name an id that is unknown, retired or of another kind."""
     by_id = dossier.items.by_id
     seen: dict[tuple[str, int, str], Finding] = {}
     for test in dossier.tests:
@@ -138,6 +138,11 @@ def r4(dossier: Dossier) -> Iterator[Finding]:
         for link, target in [(k, t) for k, targets in item.links.items() for t in targets]:
             if target not in by_id:
                 yield _about("R4", item, f"{link}: no item has the id {target}")
+            elif by_id[target].type not in schema.LINK_ENDS[link]:
+                kinds = {kind.directive: kind.title.lower() for kind in schema.TYPES}
+                owed = " or ".join(kinds[end] for end in schema.LINK_ENDS[link])
+                text = f"{link}: {target} is a {kinds[by_id[target].type]}; it names a {owed}"
+                yield _about("R4", item, text)
             elif by_id[target].status == schema.Status.RETIRED and item.judged:
                 yield _about("R4", item, f"{link}: {target} is retired")
 
@@ -224,6 +229,7 @@ def r10(dossier: Dossier) -> Iterator[Finding]:
         if kind.shall and item.status != schema.Status.RETIRED:
             yield from _wording(item)
     yield from _circles(dossier)
+    yield from clauses.unknown(dossier.root, dossier.items)
 
 
 def _missing(item: Item, kind: schema.ItemType) -> list[str]:

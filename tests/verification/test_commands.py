@@ -252,6 +252,15 @@ def test_an_output_that_cannot_be_written_is_a_usage_error(project: Any) -> None
         assert "pyproject.toml" in done.output
 
 
+def test_the_page_says_where_a_sample_of_the_mutants_was_tried(
+    project: Any, tmp_path: Path
+) -> None:
+    project.edit("risk/results/mutation.json", '"generated": 9', '"generated": 20')
+    project.commit()
+    project.verify("matrix", "--format", "html", "--out", str(tmp_path))
+    assert "of 9 died (a sample of 20)" in (tmp_path / "matrix.html").read_text("utf-8")
+
+
 def test_diff_names_a_changed_attribute(project: Any) -> None:
     project.git("tag", "before")
     project.edit("risk/risks.rst", ":residual_p1: 1", ":residual_p1: 2")
@@ -338,3 +347,25 @@ def test_diff_says_which_revision_cannot_be_read_whole(project: Any) -> None:
 
 def test_an_empty_name_is_no_standard(project: Any) -> None:
     assert project.verify("gaps", "--standard", "").exit_code == 2
+
+
+def test_verbs_that_list_items_say_what_cannot_be_read(project: Any) -> None:
+    document = project.path("risk/risks.rst")
+    document.write_bytes(document.read_bytes() + b"\n\xff\n")
+    for words in (("export",), ("gaps",)):
+        shown = project.verify(*words)
+        assert shown.exit_code == 1, shown.output
+        assert "risk/risks.rst:" in shown.stderr
+        assert "is not UTF-8" in shown.stderr
+
+
+def test_an_attachment_that_does_not_exist_is_refused_before_anything_is_printed(
+    project: Any,
+) -> None:
+    project.path("docs/submission").mkdir(parents=True)
+    listed = '[[attachment]]\nfile = "a"\ntitle = "A"\ndocuments = ["risk/risks"]\n'
+    project.path("docs/submission/attachments.toml").write_text(listed, "utf-8")
+    done = project.verify("submission", "nope", "--out", str(project.path("build/submission")))
+    assert done.exit_code == 2, (done.output, done.exception)
+    assert "nope" in done.output
+    assert not project.path("build/submission").exists()
