@@ -56,7 +56,7 @@ def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
         assert label["intended_use"] == statement
 
 
-@verifies("SRS-370")
+@verifies("SRS-370@6b2d5f0a")
 @pytest.mark.system
 def test_the_risk_report_names_what_rests_on_information_alone(found: items.Items) -> None:
     report = text("risk/risk_management_report.rst")
