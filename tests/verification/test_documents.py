@@ -304,3 +304,20 @@ def test_a_figure_is_printed_in_its_light_palette() -> None:
     assert "@media" not in paper
     assert 'stroke="#1f6feb"' in paper
     assert paper.endswith("</svg>\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("rq", "rq"),
+        ("req\n   :columns: title ownr", "ownr"),
+        ("req\n   :status: pendng", "pendng"),
+    ],
+)
+@pytest.mark.system
+def test_a_table_of_items_that_do_not_exist_stops_the_build(
+    builds: Builds, words: str, fault: str
+) -> None:
+    done = builds(f".. item-table:: {words}")
+    assert done.returncode != 0
+    assert fault in done.stderr
