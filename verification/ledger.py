@@ -9,6 +9,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from verification.findings import Finding, ProjectError
 
@@ -34,12 +35,22 @@ def path(root: Path) -> Path:
     return root / "design_history_file" / "approvals.toml"
 
 
+def _approval(entry: dict[str, Any]) -> Approval:
+    """One acceptance from its table; a word that is missing or blank raises."""
+    found = Approval(**entry)
+    for name in found.__dataclass_fields__:
+        if not str(getattr(found, name)).strip() or not isinstance(entry[name], str):
+            message = f"an acceptance of {found.item} has no {name}"
+            raise ValueError(message)
+    return found
+
+
 def read(root: Path) -> tuple[list[Approval], list[Finding]]:
     """Every acceptance, and what could not be read."""
     file = "design_history_file/approvals.toml"
     try:
         raw = tomllib.loads(path(root).read_text("utf-8"))
-        lines = [Approval(**entry) for entry in raw.get("approval", [])]
+        lines = [_approval(entry) for entry in raw.get("approval", [])]
     except FileNotFoundError:
         return [], []
     except (OSError, ValueError, TypeError) as error:

@@ -107,10 +107,10 @@ def r8(dossier: Dossier) -> Iterator[Finding]:
             tried, detected = int(record["tried"]), int(record["detected"])
         except MetricError as error:
             yield _about("R8", item, f"effectiveness not measured: {error}")
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             yield _about("R8", item, f"effectiveness: {text} holds no tried and detected")
         else:
-            if tried == 0 or detected < tried:
+            if tried < 1 or detected != tried:
                 yield _about("R8", item, f"detected {detected} of {tried} injected hazards")
 
 

@@ -109,6 +109,24 @@ def r3(dossier: Dossier) -> Iterator[Finding]:
             )
             text = f"{what}; read {item.file}:{item.line}, then cxr-verify accept {name}"
             yield Finding("R3", name, literal.file, literal.line, text, (test.nodeid,))
+    yield from _unseen_links(dossier)
+
+
+def _unseen_links(dossier: Dossier) -> Iterator[Finding]:
+    """Find links that a run of this state recorded and that are not read in the sources."""
+    record = dossier.evidence
+    if record is None or record.state != dossier.repository.state:
+        return
+    seen: set[tuple[str, str]] = set()
+    for row in record.tests:
+        test = dossier.by_function.get(row.function)
+        written = {literal.link for literal in test.links} if test else set(row.links)
+        for link in row.links:
+            if link not in written and (row.function, link) not in seen:
+                seen.add((row.function, link))
+                text = f"{link} is not read in the sources: write @verifies(...) on the test"
+                name = markers.split(link)[0]
+                yield Finding("R3", name, row.file, row.line, text, (row.function,))
 
 
 def _bad_link(dossier: Dossier, link: str) -> str | None:
