@@ -16,8 +16,8 @@ __all__ = ["accept"]
 _AUTHOR = "author, not independent"
 
 
-def _pin(root: Path, file: str, literals: list[tuple[Literal, str]]) -> None:
-    """Replace links of one file, from the end, so that earlier places stay valid."""
+def _pinned(root: Path, file: str, literals: list[tuple[Literal, str]]) -> bytes:
+    """Give a file with its links replaced, from the end, so that earlier places stay valid."""
     path = root / file
     lines = path.read_bytes().splitlines(keepends=True)
     for literal, link in sorted(literals, key=lambda p: (p[0].line, p[0].start), reverse=True):
@@ -29,7 +29,7 @@ def _pin(root: Path, file: str, literals: list[tuple[Literal, str]]) -> None:
             raise ProjectError(message)
         new = f"{quote}{link}{quote}".encode()
         lines[literal.line - 1] = line[: literal.start] + new + line[literal.end :]
-    path.write_bytes(b"".join(lines))
+    return b"".join(lines)
 
 
 def accept(  # noqa: PLR0913  # keywords, each named at the call
@@ -68,8 +68,12 @@ def accept(  # noqa: PLR0913  # keywords, each named at the call
         for name in fresh
         if (name, wanted[name]) not in known or name in touched
     ]
-    for file, literals in pins.items():
-        _pin(dossier.root, file, list(literals.items()))
+    contents = {
+        file: _pinned(dossier.root, file, list(each.items())) for file, each in pins.items()
+    }
+    ledger.check(dossier.root, (reviewer, role, reason))
+    for file, content in contents.items():
+        (dossier.root / file).write_bytes(content)
     if entries:
         ledger.append(dossier.root, entries)
     return [f"{name}@{wanted[name]}" for name in fresh]

@@ -7,14 +7,25 @@ counted here.
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verification.findings import ProjectError, place
+from verification import schema
+from verification.findings import Finding, ProjectError, place
 from verification.items import Items
 
-__all__ = ["Clause", "Placeholder", "Standard", "coverage", "placeholders", "standard", "standards"]
+__all__ = [
+    "Clause",
+    "Placeholder",
+    "Standard",
+    "coverage",
+    "placeholders",
+    "standard",
+    "standards",
+    "unknown",
+]
 
 _FIELD: Final = re.compile(r"^:clauses:((?:.*\n)(?:[ \t]+.*\n)*)", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(
@@ -84,6 +95,33 @@ def _documents(root: Path) -> dict[str, set[str]]:
     return found
 
 
+def _known(tag: str, maps: dict[str, set[str]]) -> bool:
+    """Whether a map has a clause; a standard without a map may be named freely."""
+    standard, _, number = tag.partition(":")
+    numbers = maps.get(standard)
+    parts = number.split(".")
+    above = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    return numbers is None or bool(numbers & above)
+
+
+def unknown(root: Path, items: Items) -> Iterator[Finding]:
+    """Find items and documents under a clause that its standard does not have."""
+    maps: dict[str, set[str]] = {}
+    for entry in _maps().values():
+        numbers = entry["clauses"]
+        if isinstance(numbers, dict):
+            maps.setdefault(str(entry["tag"]), set()).update(numbers)
+    for item in items.by_id.values():
+        for tag in item.get("clause").split():
+            if not _known(tag, maps):
+                text = f"no clause {tag} is in the map of its standard"
+                yield Finding("R10", item.id, item.file, item.line, text)
+    for tag, files in _documents(root).items():
+        if not _known(tag, maps):
+            text = f"no clause {tag} is in the map of its standard"
+            yield from (Finding("R10", "", file, 1, text) for file in sorted(files))
+
+
 def placeholders(root: Path) -> list[Placeholder]:
     """Every placeholder of the documents, with its owner."""
     found = []
@@ -111,6 +149,8 @@ def standard(name: str, root: Path, items: Items) -> Standard:
     documents = _documents(root)
     by_tag: dict[str, list[str]] = {}
     for item in items.by_id.values():
+        if item.status == schema.Status.RETIRED:
+            continue
         for tag in item.get("clause").split():
             by_tag.setdefault(tag, []).append(item.id)
     clauses = entry["clauses"]

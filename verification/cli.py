@@ -15,6 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from verification.dossier import Dossier
+    from verification.items import Items
     from verification.rules import Judgement
 
 __all__ = ["main"]
@@ -40,6 +41,8 @@ class _Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
+        except OSError as error:
+            raise click.UsageError(str(error)) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,6 +72,13 @@ def _open(ctx: click.Context) -> Dossier:
 
     root, evidence = ctx.find_root().obj
     return open_dossier(find_root(root or Path.cwd()), evidence)
+
+
+def _unread(found: Items) -> bool:
+    """Say what of the items cannot be read; whether there is any."""
+    for finding in found.findings:
+        click.echo(str(finding), err=True)
+    return bool(found.findings)
 
 
 def _without_evidence(dossier: Dossier, evidence: Path | None) -> bool:
@@ -148,14 +158,15 @@ def gaps(ctx: click.Context, name: str | None, *, as_json: bool) -> None:
 
     root = find_root(ctx.find_root().obj[0] or Path.cwd())
     found = items.load(Repository(root))
-    names = [name] if name else clauses.standards()
+    names = [name] if name is not None else clauses.standards()
     maps = [clauses.standard(each, root, found) for each in names]
     open_places = clauses.placeholders(root)
     if as_json:
         click.echo(json.dumps(console.gaps_data(maps, open_places, found), indent=1))
     else:
         click.echo(console.gaps(maps, open_places, found, detailed=name is not None))
-    ctx.exit(0 if all(c.met for each in maps for c in each.clauses) else 1)
+    met = all(c.met for each in maps for c in each.clauses)
+    ctx.exit(1 if _unread(found) or not met else 0)
 
 
 @main.command()
@@ -169,8 +180,11 @@ def diff(ctx: click.Context, old: str, new: str, *, as_json: bool) -> None:
     from verification.repository import Repository, find_root  # noqa: PLC0415  # lazy
 
     root = find_root(ctx.find_root().obj[0] or Path.cwd())
-    changes = history.compare(Repository(root), old, new)
+    changes, faults = history.compare(Repository(root), old, new)
+    for fault in faults:
+        click.echo(fault, err=True)
     click.echo(json.dumps(history.table(changes), indent=1) if as_json else console.diff(changes))
+    ctx.exit(1 if faults else 0)
 
 
 @main.command()
@@ -213,13 +227,15 @@ def export(ctx: click.Context, form: str, out: Path | None) -> None:
 
     del form
     repository = Repository(find_root(ctx.find_root().obj[0] or Path.cwd()))
-    text = exchange.needs_json(repository, items.load(repository))
+    found = items.load(repository)
+    text = exchange.needs_json(repository, found)
     if out is None:
         click.echo(text, nl=False)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, "utf-8")
         click.echo(str(out))
+    ctx.exit(1 if _unread(found) else 0)
 
 
 @main.command()

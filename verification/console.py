@@ -78,6 +78,8 @@ def status(dossier: Dossier, judgement: Judgement) -> str:
         lines.append("findings")
         order = sorted(rules, key=lambda r: (r[0], int(r[1:])))
         lines += [f"  {rule:<4}{rules[rule]:>4}  {RULES[rule]}" for rule in order]
+    elif dossier.evidence is None:
+        lines.append("no test was judged: there is no evidence")
     else:
         lines.append("no finding")
     waiting = Counter(
@@ -107,6 +109,8 @@ def report(dossier: Dossier, judgement: Judgement) -> str:
     lines.append(
         f"{judged} items judged: {count} finding{'s' if count != 1 else ''}"
         + (f" ({by_rule})" if count else ", clean")
+        if count or dossier.evidence
+        else f"{judged} items read, no test was judged: there is no evidence"
     )
     return "\n".join(lines)
 

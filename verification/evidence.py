@@ -149,8 +149,29 @@ def read(path: Path, root: Path) -> Evidence | Finding | None:
         return Finding("R11", "", name, error.lineno, f"the evidence is damaged: {error.msg}")
     except UnicodeDecodeError as error:
         return Finding("R11", "", name, 1, f"the evidence is damaged: {error.reason}")
+    except RecursionError:
+        return Finding("R11", "", name, 1, "the evidence is damaged: nested too deep")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return Finding("R11", "", name, 1, f"this is no evidence of cxr-verify: {error!r}")
+
+
+def _text(value: object) -> str | None:
+    """Accept a text or nothing."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _row(entry: dict[str, Any]) -> Row:
+    """One row from its JSON; a value of another type raises."""
+    links = entry["links"]
+    if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
+        raise TypeError(links)
+    counts = {"line": int, "duration": int | float}
+    for name, value in entry.items():
+        if name != "links" and not isinstance(value, counts.get(name, str)):
+            raise TypeError(value)
+    return Row(**{**entry, "links": tuple(links)})
 
 
 def _parse(raw: dict[str, Any]) -> Evidence:
@@ -161,13 +182,13 @@ def _parse(raw: dict[str, Any]) -> Evidence:
     for entry in raw["tests"]:
         if entry["outcome"] not in _SEVERITY:
             raise ValueError(entry["outcome"])
-        rows.append(Row(**{**entry, "links": tuple(str(link) for link in entry["links"])}))
+        rows.append(_row(entry))
     return Evidence(
-        commit=raw["commit"],
+        commit=_text(raw["commit"]),
         dirty=bool(raw["dirty"]),
-        dirty_files=tuple(raw["dirty_files"]),
+        dirty_files=tuple(str(name) for name in raw["dirty_files"]),
         state=str(raw["state"]),
-        weights_sha256=raw["weights_sha256"],
+        weights_sha256=_text(raw["weights_sha256"]),
         weight_files=dict(raw["weight_files"]),
         python=str(raw["python"]),
         packages=dict(raw["packages"]),

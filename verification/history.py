@@ -22,15 +22,16 @@ class Change:
 
     item: str
     kind: str
-    """`added`, `reworded`, `relinked`, `retired` or `deleted`."""
+    """`added`, `deleted`, or what differs: `retired`, `open to planned`, `reworded`, `relinked`,
+    `changed: severity`; several are parted by semicolons."""
     before: str
     after: str
     touches: tuple[str, ...]
     """Risk controls, risks, architecture and tests that hang on it."""
 
 
-def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.MarkedTest]]:
-    """Items and tests of a revision, read from git without touching the tree."""
+def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.MarkedTest], list[str]]:
+    """Items and tests of a revision, read from git without touching the tree, and what is wrong."""
     name = repository.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if name is None:
         message = f"no revision {revision}"
@@ -50,8 +51,8 @@ def _at(repository: Repository, revision: str) -> tuple[Items, list[markers.Mark
                 tar.extractall(folder, filter="data")
             archive.unlink()
         found = items_module.load(Repository(folder))
-        tests, _ = markers.read_tests(folder)
-    return found, tests
+        tests, broken = markers.read_tests(folder)
+    return found, tests, [f"{revision}: {finding}" for finding in (*found.findings, *broken)]
 
 
 def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[str, ...]:
@@ -65,10 +66,10 @@ def impact(items: Items, tests: list[markers.MarkedTest], item: Item) -> tuple[s
     return tuple(dict.fromkeys(near))
 
 
-def compare(repository: Repository, old: str, new: str) -> list[Change]:
-    """List the items that differ from `old` to `new`."""
-    before, _ = _at(repository, old)
-    after, tests = _at(repository, new)
+def compare(repository: Repository, old: str, new: str) -> tuple[list[Change], list[str]]:
+    """List the items that differ from `old` to `new`, and what of either cannot be read."""
+    before, _, faults = _at(repository, old)
+    after, tests, more = _at(repository, new)
     changes = []
     for name in sorted({*before.by_id, *after.by_id}):
         was, now = before.by_id.get(name), after.by_id.get(name)
@@ -80,18 +81,25 @@ def compare(repository: Repository, old: str, new: str) -> list[Change]:
         changes.append(
             Change(name, kind, was.hash if was else "", now.hash if now else "", touches)
         )
-    return changes
+    return changes, faults + more
 
 
 def _kind(was: Item | None, now: Item | None) -> str | None:
     """Name the difference between two states of an item."""
     if was is None or now is None:
         return "deleted" if now is None else "added"
+    kinds = []
     if was.status != now.status:
-        return f"{was.status or 'none'} to {now.status}" if now.status != "retired" else "retired"
+        to = f"{was.status or 'none'} to {now.status}"
+        kinds.append("retired" if now.status == schema.Status.RETIRED else to)
     if was.hash != now.hash:
-        return "reworded"
-    return "relinked" if was.links != now.links else None
+        kinds.append("reworded")
+    if was.links != now.links:
+        kinds.append("relinked")
+    outside = [name for name in schema.TEXT_FIELDS if name != "criterion"]
+    if names := [name for name in outside if was.get(name) != now.get(name)]:
+        kinds.append(f"changed: {', '.join(names)}")
+    return "; ".join(kinds) or None
 
 
 def table(changes: list[Change]) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Directives that draw items, risks, controls and tests as the gate judges them."""
 
-from typing import Any
+from typing import Any, Final
+
+from sphinx.errors import ExtensionError
 
 from verification import matrix, risk_rules, schema
 from verification.directive import Base
@@ -16,6 +18,9 @@ __all__ = [
     "TraceSummary",
 ]
 
+_OWN: Final = ("title", "text", "status", "hash")
+"""Columns that every item has."""
+
 
 class ItemTable(Base):
     """`.. item-table:: req` lists the items of a type with some of their attributes."""
@@ -27,6 +32,11 @@ class ItemTable(Base):
         """Draw the table."""
         columns = self.options.get("columns", "title").split()
         wanted = self.options.get("status", "")
+        self._refuse(
+            "type", self.arguments[0].split(","), [kind.directive for kind in schema.TYPES]
+        )
+        self._refuse("column", columns, [*_OWN, *schema.LINKS, *schema.TEXT_FIELDS])
+        self._refuse("status", [wanted] if wanted else [], list(schema.Status))
         rows = [
             [item.id, *(self._cell(item, column) for column in columns)]
             for item in self.read().dossier.items.of(*self.arguments[0].split(","))
@@ -36,12 +46,19 @@ class ItemTable(Base):
         wide = {"text": 10, "criterion": 10, "title": 6, "mitigation": 8}
         return self.table(head, rows, [3, *(wide.get(column, 3) for column in columns)])
 
+    def _refuse(self, what: str, given: list[str], known: list[str]) -> None:
+        """Stop the build where a word is none of those known: a table of nothing would say None."""
+        for word in given:
+            if word not in known:
+                message = f"{self.env.docname}:{self.lineno}: no {what} {word!r} of items"
+                raise ExtensionError(message)
+
     @staticmethod
     def _cell(item: Any, column: str) -> str:  # noqa: ANN401  # an Item
         """Attribute, link or text of an item."""
         if column in schema.LINKS:
             return ", ".join(item.links.get(column, ()))
-        if column in {"title", "text", "status", "hash"}:
+        if column in _OWN:
             return " ".join(str(getattr(item, column)).split())
         return " ".join(item.get(column).split())
 
@@ -135,7 +152,7 @@ class ControlTable(Base):
             if "#/" in text:
                 try:
                     r = resolve(read.root, text)
-                    text = f"{r['detected']} of {r['tried']} detected [{r['lower']:.4f}, 1.0000]"
+                    text = f"{r['detected']} of {r['tried']} detected, at least {r['lower']:.4f}"
                 except (MetricError, KeyError, TypeError, ValueError):
                     text = "not measured"
             implemented = ", ".join(sorted(back.get(item.id, [])))

@@ -23,10 +23,16 @@ from verification.repository import Repository
 __all__ = ["Item", "Items", "load", "locate", "text_hash"]
 
 _FOLDERS: Final = ("design_history_file", "risk")
+_ELSEWHERE: Final = "docs"
+"""Documents that may name items and hold none."""
+
 _DIRECTIVE: Final = re.compile(
     r"^\.\. (?:" + "|".join(kind.directive for kind in schema.TYPES) + r")::", re.MULTILINE
 )
 _ID: Final = re.compile(r"^\s+:id:\s*(\S+)\s*$")
+_ANY_ID: Final = re.compile(rf"^\s+:id:\s*{schema.ID_PATTERN[1:-1]}\s*$", re.MULTILINE)
+"""The id of an item, whether or not its directive can be read."""
+
 _WARNING: Final = re.compile(
     r"^(?P<file>[^:\n]+):(?P<line>\d+): (?:WARNING|ERROR|CRITICAL): (?P<text>.*)$"
 )
@@ -66,6 +72,16 @@ class Item:
         """Whether the gate asks for evidence: the item is neither planned, pending nor retired."""
         return self.status == schema.Status.OPEN
 
+    @property
+    def planned(self) -> bool:
+        """Whether a later version implements it."""
+        return self.status == schema.Status.PLANNED
+
+    @property
+    def stands(self) -> bool:
+        """Whether this version may rest on it: it is neither retired nor planned."""
+        return self.status != schema.Status.RETIRED and not self.planned
+
     def get(self, name: str) -> str:
         """Value of an attribute, empty where absent."""
         return self.fields.get(name, "")
@@ -93,10 +109,50 @@ class Items:
         return found
 
 
+def _holds_items(path: Path) -> bool:
+    """Whether a document holds items, or what looks like the id of one."""
+    text = path.read_text("utf-8", "replace")
+    return bool(_DIRECTIVE.search(text) or _ANY_ID.search(text))
+
+
 def _sources(root: Path) -> list[Path]:
     """Documents that hold items."""
     files = [path for name in _FOLDERS for path in sorted((root / name).rglob("*.rst"))]
-    return [p for p in files if _DIRECTIVE.search(p.read_text("utf-8", "replace"))]
+    return [path for path in files if _holds_items(path)]
+
+
+def _undecodable(path: Path, root: Path) -> Finding | None:
+    """Find the first byte of a document that is no UTF-8; None where there is none."""
+    raw = path.read_bytes()
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return Finding("R10", "", place(path, root), line, f"is not UTF-8: {error.reason}")
+    return None
+
+
+def _elsewhere(root: Path) -> Iterator[Finding]:
+    """Find items in documents where no item is read."""
+    for path in sorted((root / _ELSEWHERE).rglob("*.rst")):
+        text = path.read_text("utf-8", "replace")
+        for match in _ANY_ID.finditer(text):
+            name = match[0].split()[-1]
+            line = text.count("\n", 0, match.end()) + 1
+            where = " and ".join(_FOLDERS)
+            message = f"items are read in {where} alone: move it there"
+            yield Finding("R10", name, place(path, root), line, message)
+
+
+def _unread(
+    found: Mapping[str, Item], places: Mapping[str, tuple[tuple[str, int], ...]], read: set[str]
+) -> Iterator[Finding]:
+    """Find ids that stand in a document and of which Sphinx made no item."""
+    for name, each in places.items():
+        file, line = each[0]
+        if name not in found and file in read:
+            text = "no item was made of it: is its directive `.. type:: Title`, not in a comment?"
+            yield Finding("R10", name, file, line, text)
 
 
 def locate(root: Path) -> dict[str, tuple[tuple[str, int], ...]]:
@@ -225,9 +281,13 @@ def _item(need: dict[str, Any], places: Mapping[str, tuple[tuple[str, int], ...]
 def load(repository: Repository) -> Items:
     """Read every item; the result is kept under build/verification by digest."""
     root = repository.root
-    files = _sources(root)
+    written = _sources(root)
+    broken = {path: finding for path in written if (finding := _undecodable(path, root))}
+    files = [path for path in written if path not in broken]
+    faults = [*broken.values(), *_elsewhere(root)]
     if not files:
-        return Items({}, (Finding("R10", "", "design_history_file", 1, "no item is written"),))
+        nothing = Finding("R10", "", "design_history_file", 1, "no item is written")
+        return Items({}, (nothing, *faults))
     cache = repository.build / f"items-{_key(files)}.json"
     try:
         raw = json.loads(cache.read_text("utf-8"))
@@ -240,4 +300,6 @@ def load(repository: Repository) -> Items:
     places = locate(root)
     found = [_item(need, places) for need in raw["needs"].values()]
     by_id = {item.id: item for item in sorted(found, key=lambda item: item.id)}
-    return Items(by_id, tuple(_warnings(raw["warnings"], root)), places)
+    if by_id:  # where Sphinx stopped, that is the fault
+        faults += _unread(by_id, places, {place(path, root) for path in files})
+    return Items(by_id, (*_warnings(raw["warnings"], root), *faults), places)

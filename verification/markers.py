@@ -6,6 +6,7 @@ as `pytestmark`. The literals' places are kept, so that `accept` can pin them.
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,9 @@ __all__ = ["LINK", "Literal", "MarkedTest", "read_tests", "split"]
 
 LINK: Final = re.compile(r"^(?P<id>[A-Z]+-[A-Za-z0-9_.-]+?)(?:@(?P<hash>[0-9a-f]{8}))?$")
 """`SRS-012` or `SRS-012@1a009e7a`."""
+
+_WORDS: Final = ("level", "technique")
+_LEVELS: Final = ("unit", "integration", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +54,52 @@ def split(link: str) -> tuple[str, str | None]:
 
 def _literals(node: ast.AST, file: str) -> list[Literal]:
     """Links of every `verifies(...)` call below a node."""
-    found = []
+    return [
+        Literal(arg.value, file, arg.lineno, arg.col_offset, arg.end_col_offset or 0)
+        for call in _calls(node)
+        for arg in call.args
+        if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+    ]
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    """Give every `verifies(...)` below a node."""
     for call in ast.walk(node):
-        if not isinstance(call, ast.Call):
-            continue
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        name = call.func.id if isinstance(call.func, ast.Name) else name
-        if name != "verifies":
-            continue
-        found += [
-            Literal(arg.value, file, arg.lineno, arg.col_offset, arg.end_col_offset or 0)
-            for arg in call.args
-            if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-        ]
-    return found
+        if isinstance(call, ast.Call):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            name = call.func.id if isinstance(call.func, ast.Name) else name
+            if name == "verifies":
+                yield call
+
+
+def _stated(call: ast.Call) -> dict[str | None, object]:
+    """Keywords of a marker with their values; None where a value is no literal."""
+    return {
+        word.arg: word.value.value if isinstance(word.value, ast.Constant) else None
+        for word in call.keywords
+    }
+
+
+def _faults(tree: ast.Module, file: str) -> Iterator[Finding]:
+    """Find markers that say what nobody reads: links by name, unknown words, unknown levels."""
+    for call in _calls(tree):
+        if not all(isinstance(a, ast.Constant) and isinstance(a.value, str) for a in call.args):
+            text = "a link is one plain string: the text it is pinned to cannot be read here"
+            yield Finding("R3", "", file, call.lineno, text)
+        for word, value in _stated(call).items():
+            if word not in _WORDS:
+                text = f"a marker has no {word}: {', '.join(_WORDS)}"
+                yield Finding("R10", "", file, call.lineno, text)
+            elif word == "level" and value not in _LEVELS:
+                text = f"level {value!r}: {', '.join(_LEVELS)}"
+                yield Finding("R10", "", file, call.lineno, text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            calls = [call for item in node.decorator_list for call in _calls(item)]
+            levels = {str(said["level"]) for call in calls if "level" in (said := _stated(call))}
+            if len(levels) > 1:
+                text = f"{node.name} has two levels: {', '.join(sorted(levels))}"
+                yield Finding("R10", "", file, node.lineno, text)
 
 
 def _is_pytestmark(node: ast.stmt) -> bool:
@@ -110,4 +146,5 @@ def read_tests(root: Path, folder: str = "tests") -> tuple[list[MarkedTest], lis
             findings.append(Finding("R10", "", file, line, f"cannot be parsed: {error}"))
             continue
         tests += _collect(tree.body, file, file, [])
+        findings += _faults(tree, file)
     return tests, findings

@@ -137,6 +137,7 @@ def _mutation(dossier: Dossier) -> list[dict[str, Any]]:
                 "controls": list(target.controls),
                 "generated": record.generated,
                 "tried": record.counted,
+                "sample": len(record.outcomes) < record.generated,
                 "killed": record.killed,
                 "current": record.key == target.key,
                 "survivors": survivors,

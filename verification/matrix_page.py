@@ -151,7 +151,9 @@ def _notes(data: dict[str, Any], known: set[str]) -> str:
     mutants = [
         (
             _text(m["module"]),
-            f"{m['killed']} of {m['tried']} died" + ("" if m["current"] else " (other code)"),
+            f"{m['killed']} of {m['tried']} died"
+            + (f" (a sample of {m['generated']})" if m["sample"] else "")
+            + ("" if m["current"] else " (other code)"),
             "<br>".join(
                 f"{s['line']}: <code>{_text(s['name'])}</code> {_text(s['reason'] or 'no reason')}"
                 for s in m["survivors"]

@@ -38,8 +38,8 @@ class Criterion:
     bound: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value meets the bound; NaN never does."""
-        return not math.isnan(value) and _COMPARE[self.relation](value, self.bound)
+        """Whether a value meets the bound; what is not finite never does."""
+        return math.isfinite(value) and _COMPARE[self.relation](value, self.bound)
 
 
 def resolve(root: Path, reference: str) -> Any:  # noqa: ANN401  # a JSON value
@@ -72,7 +72,7 @@ def criterion(text: str) -> Criterion:
         bound = float(match["bound"]) if match else math.nan
     except ValueError:
         bound = math.nan
-    if match is None or math.isnan(bound):
+    if match is None or not math.isfinite(bound):
         message = f"{text!r} is no criterion: write file.json#/pointer >= number"
         raise MetricError(message)
     return Criterion(match["ref"], match["op"], bound)

@@ -31,6 +31,9 @@ LOCAL: Final = Path("build") / "verification" / "mutation.json"
 _PIN: Final = re.compile(r"@[0-9a-f]{8}(?=[\"'])")
 """A pinned text: accepting a rewording changes no test."""
 
+_ENDS: Final = frozenset({"killed", "survived", "timeout"})
+"""How a mutant may end."""
+
 _JUDGES: Final = frozenset({"validation", "verification"})
 """Folders of tests that are about another package than the device."""
 
@@ -162,13 +165,13 @@ def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
 
     Comments, formatting, pinned texts and tests that are not chosen are outside it.
     """
-    parts = [Path(mutants.__file__).read_text("utf-8"), _code((root / module).read_text("utf-8"))]
+    parts = [Path(mutants.__file__).read_text("utf-8"), _code((root / module).read_bytes())]
     chosen: dict[str, set[str]] = {}
     for test in tests:
         file, _, name = test.partition("::")
         chosen.setdefault(file, set()).add(name.split("::")[0])
     for file in sorted(chosen):
-        tree = ast.parse((root / file).read_text("utf-8"))
+        tree = ast.parse((root / file).read_bytes())
         tree.body = [
             node
             for node in tree.body
@@ -179,12 +182,12 @@ def _key(root: Path, module: str, tests: tuple[str, ...]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _code(source: str) -> str:
+def _code(source: str | bytes) -> str:
     """Source without comments and formatting; as it stands where it cannot be parsed."""
     try:
         return ast.unparse(ast.parse(source))
     except (SyntaxError, ValueError):
-        return source
+        return source if isinstance(source, str) else source.decode("utf-8", "replace")
 
 
 def _survivors(root: Path, module: str) -> dict[str, Survivor]:
@@ -201,13 +204,21 @@ def _stored(path: Path, root: Path) -> dict[str, Record]:
                 module=str(entry["module"]),
                 key=str(entry["key"]),
                 generated=int(entry["generated"]),
-                outcomes=tuple(Outcome(**outcome) for outcome in entry["outcomes"]),
+                outcomes=tuple(_outcome(each) for each in entry["outcomes"]),
                 survivors=_survivors(root, str(entry["module"])),
             )
             for entry in raw["modules"]
         }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def _outcome(entry: dict[str, object]) -> Outcome:
+    """One outcome from its JSON; a mutant that ended in no known way proves nothing."""
+    found = Outcome(**entry)  # type: ignore[arg-type]
+    if found.outcome not in _ENDS:
+        raise ValueError(found.outcome)
+    return found
 
 
 def latest(root: Path, module: str, key: str | None = None) -> Record | None:
@@ -231,11 +242,14 @@ def run(
     """
     records = []
     for target in chosen:
-        source = (dossier.root / target.module).read_text("utf-8")
         try:
+            source = (dossier.root / target.module).read_text("utf-8-sig")
             every = mutants.mutants(source)
         except SyntaxError as error:
             say(f"{target.module}:{error.lineno}: no record: {error.msg}")
+            continue
+        except UnicodeDecodeError:
+            say(f"{target.module}:1: no record: is not UTF-8")
             continue
         step = max(1, -(-len(every) // limit)) if limit else 1
         tried = every[::step]
@@ -304,7 +318,7 @@ def _try(root: Path, target: Target, source: str, tried: list[mutants.Mutant]) -
     if results[1] != "killed":
         message = f"{target.module}: the sentinel lives ({results[1]}): the run proves nothing"
         raise ProjectError(message)
-    strange = sorted(set(results[2:]) - {"killed", "survived", "timeout"})
+    strange = sorted(set(results[2:]) - _ENDS)
     if strange:
         message = f"{target.module}: the run proves nothing: {', '.join(strange)}"
         raise ProjectError(message)

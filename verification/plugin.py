@@ -23,6 +23,10 @@ __all__ = [
 
 _EXAMPLES: Final = re.compile(r"(\d+) passing examples?, (\d+) failing examples?, (\d+) invalid")
 _LEVELS: Final = ("unit", "integration", "system")
+_CHOICES: Final = (
+    "keyword", "markexpr", "lf", "stepwise", "deselect", "ignore", "ignore_glob", "maxfail",
+)  # fmt: skip
+"""Options of pytest that leave cases out."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -153,23 +157,30 @@ class _Recorder:
             return "failed" if report.when == "call" else "error"
         return "skipped" if report.skipped else "passed"
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the evidence of what ran."""
-        del session
+        stopped = bool(session.shouldfail or session.shouldstop)
+        to_the_end = not stopped and exitstatus in {
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+        }
         root = self._config.rootpath
         if not self._rows or not _known(root):
             return
         target = self._config.getoption("--evidence")
         seed = self._config.getoption("--hypothesis-seed", None)
         record = evidence.gather(
-            root, list(self._rows.values()), complete=self._complete(), seed=str(seed or "none")
+            root,
+            list(self._rows.values()),
+            complete=to_the_end and self._complete(),
+            seed=str(seed or "none"),
         )
         evidence.write(record, Path(target) if target else evidence.default_path(root))
 
     def _complete(self) -> bool:
         """Whether the whole of the configured test folders ran, unfiltered."""
         option = self._config.option
-        chosen = bool(option.keyword or option.markexpr or getattr(option, "lf", False))
+        chosen = any(getattr(option, name, None) for name in _CHOICES)
         paths = [Path(str(arg)) for arg in self._config.args]
         whole = {(self._config.rootpath / p).resolve() for p in self._config.getini("testpaths")}
         given = {(self._config.invocation_params.dir / p).resolve() for p in paths}

@@ -14,10 +14,13 @@ from typing import Any, Final
 
 from verification.findings import ProjectError
 
-__all__ = ["Repository", "find_root"]
+__all__ = ["UNKNOWN", "Repository", "find_root"]
 
 _WEIGHT_SUFFIXES: Final = (".safetensors", ".onnx", ".data", ".bin")
 _CHUNK: Final = 1 << 20
+
+UNKNOWN: Final = ".git/index"
+"""The one changed file of a checkout of which git cannot say what has changed."""
 
 
 def find_root(start: Path) -> Path:
@@ -68,6 +71,8 @@ class Repository:
     def changed(self) -> tuple[str, ...]:
         """Files that differ from the commit, untracked ones included, ignored ones not."""
         out = self.git("status", "--porcelain", "--untracked-files=all", "--", ".")
+        if out is None and self.commit is not None:
+            return (UNKNOWN,)
         return tuple(line[3:].split(" -> ")[-1].strip('"') for line in (out or "").splitlines())
 
     @property
@@ -88,7 +93,11 @@ class Repository:
     @cached_property
     def pyproject(self) -> dict[str, Any]:
         """The project's pyproject.toml."""
-        return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
+        try:
+            return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            message = f"pyproject.toml cannot be read: {error}"
+            raise ProjectError(message) from error
 
     @property
     def version(self) -> str:

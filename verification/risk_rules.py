@@ -37,6 +37,10 @@ _MUTATION_LIMIT: Final = 0.95
 """Share of mutants of a control's code that must die."""
 
 
+_RECORD: Final = re.compile(r"\S+\.(?:json|toml)\S*|\S+#/\S*")
+"""An effectiveness that is one file name: a record of an experiment; anything else is prose."""
+
+
 def _about(rule: str, item: Item, message: str) -> Finding:
     """Make a finding at an item's own place."""
     return Finding(rule, item.id, item.file, item.line, message)
@@ -68,13 +72,18 @@ def acceptable(item: Item) -> bool:
 
 
 def r7(dossier: Dossier) -> Iterator[Finding]:
-    """Find risks without control, and residual risks that may not stand."""
+    """Find hazards without risk, risks without control, and residual risks that may not stand."""
+    analysed = dossier.items.incoming("hazard")
+    for item in dossier.items.of("hazard"):
+        below = [dossier.items.by_id[name] for name in analysed.get(item.id, [])]
+        if item.judged and not any(risk.stands for risk in below):
+            yield _about("R7", item, "no risk analyses it")
     for item in dossier.items.of("risk"):
         if not item.judged:
             continue
         controls = [dossier.items.by_id.get(name) for name in item.links.get("controls", ())]
-        if not any(control and control.status != schema.Status.RETIRED for control in controls):
-            yield _about("R7", item, "no risk control")
+        if not any(control and control.stands for control in controls):
+            yield _about("R7", item, "no risk control of this version")
         if not acceptable(item):
             level = level_of(item, "residual_") or "not stated"
             text = f"residual risk {level} without a benefit-risk analysis that lets it stand"
@@ -88,20 +97,20 @@ def r8(dossier: Dossier) -> Iterator[Finding]:
         if not item.judged:
             continue
         names = [n for n in implemented.get(item.id, []) if n in dossier.items.by_id]
-        if not any(dossier.items.by_id[n].status != schema.Status.RETIRED for n in names):
-            yield _about("R8", item, "no requirement implements it")
+        if not any(dossier.items.by_id[n].stands for n in names):
+            yield _about("R8", item, "no requirement of this version implements it")
         text = item.get("effectiveness")
-        if "#/" not in text:
+        if not _RECORD.fullmatch(text):
             continue
         try:
             record = resolve(dossier.root, text)
             tried, detected = int(record["tried"]), int(record["detected"])
         except MetricError as error:
             yield _about("R8", item, f"effectiveness not measured: {error}")
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             yield _about("R8", item, f"effectiveness: {text} holds no tried and detected")
         else:
-            if tried == 0 or detected < tried:
+            if tried < 1 or detected != tried:
                 yield _about("R8", item, f"detected {detected} of {tried} injected hazards")
 
 
@@ -148,13 +157,18 @@ def r13(dossier: Dossier) -> Iterator[Finding]:
 def _soup(dossier: Dossier) -> Iterator[Finding]:
     """Compare the SOUP list with the locks and with what is installed."""
     locked = _locked(dossier)
-    listed = {item.get("package"): item for item in dossier.items.of("soup")}
+    entries = [
+        (item.get("package"), item)
+        for item in dossier.items.of("soup")
+        if item.get("package") and item.status != schema.Status.RETIRED
+    ]
+    listed = {name for name, _ in entries}
     for name, (version, file) in locked.items():
         if file == "requirements/base.txt" and name not in listed:
             yield Finding(
                 "R13", f"SOUP-{name}", file, 1, f"{name} {version} is not in the SOUP list"
             )
-    for name, item in listed.items():
+    for name, item in entries:
         stated = item.get("version")
         if name in locked and locked[name][0] != stated:
             text = f"the list says {stated}, {locked[name][1]} says {locked[name][0]}"
@@ -202,6 +216,9 @@ def r15(dossier: Dossier) -> Iterator[Finding]:
             yield Finding("R15", first, target.module, 1, text)
         elif record.key != target.key:
             text = f"mutants of {target.module} were tried on other code or tests: make mutation"
+            yield Finding("R15", first, target.module, 1, text)
+        elif record.generated and not record.outcomes:
+            text = f"none of the {record.generated} mutants of {target.module} was tried"
             yield Finding("R15", first, target.module, 1, text)
         elif record.score < _MUTATION_LIMIT:
             text = (

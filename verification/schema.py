@@ -13,6 +13,7 @@ __all__ = [
     "FORBIDDEN",
     "ID_PATTERN",
     "LINKS",
+    "LINK_ENDS",
     "TEXT_FIELDS",
     "TYPES",
     "ItemType",
@@ -138,6 +139,15 @@ LINKS: Final = {
     "controls": ("controls", "is controlled by"),
 }
 """Link fields with their (incoming, outgoing) wording."""
+
+LINK_ENDS: Final = {
+    "derives": ("user_need", "sys_req", "req"),
+    "implements": ("control",),
+    "item": ("arc",),
+    "hazard": ("hazard",),
+    "controls": ("control",),
+}
+"""Types of item that a link may lead to."""
 
 TEXT_FIELDS: Final = (
     "criterion",

@@ -214,6 +214,11 @@ def build(
 ) -> dict[str, Any]:
     """Print every attachment and the bill of materials; their digests go to submission.json."""
     repository = Repository(root)
+    chosen = [each for each in attachments(root) if not only or each.file in only]
+    if unknown := sorted(set(only) - {each.file for each in chosen}):
+        known = ", ".join(each.file for each in attachments(root))
+        message = f"no attachment {', '.join(unknown)}; one of {known}"
+        raise ProjectError(message)
     epoch = (repository.git("log", "-1", "--format=%ct") or "0").strip()
     os.environ["SOURCE_DATE_EPOCH"] = epoch
     commit = repository.commit or "no commit"
@@ -228,9 +233,7 @@ def build(
     if not only:
         digests[sbom.FILE] = _bill_of_materials(root, out)
         say(f"{digests[sbom.FILE][:16]}  {sbom.FILE}")
-    for attachment in attachments(root):
-        if only and attachment.file not in only:
-            continue
+    for attachment in chosen:
         page = _page(attachment, pages, state, style)
         (out / f"{attachment.file}.html").write_text(page.replace(pages.as_uri(), "pages"), "utf-8")
         pdf = out / f"{attachment.file}.pdf"

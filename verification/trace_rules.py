@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from verification import evidence, markers, schema
+from verification import clauses, evidence, markers, schema
 from verification.dossier import Dossier
 from verification.evidence import Evidence, Row
 from verification.findings import Finding, place
 from verification.items import Item
-from verification.repository import Repository
+from verification.repository import UNKNOWN, Repository
 from verification.verdicts import at_level, passing, record_holds
 
 __all__ = ["RULES"]
@@ -51,6 +51,24 @@ def r1(dossier: Dossier) -> Iterator[Finding]:
             yield _about("R1", item, f"method {item.get('method')}: {why}")
 
 
+def _unlinked_failures(record: Evidence) -> Iterator[Finding]:
+    """Find failed tests that name no item: the run that shows the others did not pass."""
+    for row in record.tests:
+        if not row.links and row.outcome in {"failed", "error"}:
+            text = f"{row.outcome}: it names no item, but the suite does not pass"
+            yield Finding("R2", "", row.file, row.line, text, (row.function,))
+
+
+def _not_recorded(dossier: Dossier, record: Evidence) -> Iterator[Finding]:
+    """Find linked tests that the run left out."""
+    recorded = {row.function for row in record.tests}
+    for test in dossier.tests:
+        if test.links and test.nodeid not in recorded:
+            first = markers.split(test.links[0].link)[0]
+            text = f"{test.nodeid} is not in the evidence: run the whole suite"
+            yield Finding("R2", first, test.file, test.line, text, (test.nodeid,))
+
+
 def r2(dossier: Dossier) -> Iterator[Finding]:
     """Find requirements without a passing test, and linked tests that did not pass."""
     if dossier.evidence is None:
@@ -74,12 +92,8 @@ def r2(dossier: Dossier) -> Iterator[Finding]:
         text = f"{row.outcome}{why}: it verifies {names}, and this is no pass"
         first = markers.split(row.links[0])[0]
         yield Finding("R2", first, row.file, row.line, text, (row.function,))
-    recorded = {row.function for row in dossier.evidence.tests}
-    for test in dossier.tests:
-        if test.links and test.nodeid not in recorded:
-            first = markers.split(test.links[0].link)[0]
-            text = f"{test.nodeid} is not in the evidence: run the whole suite"
-            yield Finding("R2", first, test.file, test.line, text, (test.nodeid,))
+    yield from _unlinked_failures(dossier.evidence)
+    yield from _not_recorded(dossier, dossier.evidence)
 
 
 def r3(dossier: Dossier) -> Iterator[Finding]:
@@ -95,6 +109,24 @@ def r3(dossier: Dossier) -> Iterator[Finding]:
             )
             text = f"{what}; read {item.file}:{item.line}, then cxr-verify accept {name}"
             yield Finding("R3", name, literal.file, literal.line, text, (test.nodeid,))
+    yield from _unseen_links(dossier)
+
+
+def _unseen_links(dossier: Dossier) -> Iterator[Finding]:
+    """Find links that a run of this state recorded and that are not read in the sources."""
+    record = dossier.evidence
+    if record is None or record.state != dossier.repository.state:
+        return
+    seen: set[tuple[str, str]] = set()
+    for row in record.tests:
+        test = dossier.by_function.get(row.function)
+        written = {literal.link for literal in test.links} if test else set(row.links)
+        for link in row.links:
+            if link not in written and (row.function, link) not in seen:
+                seen.add((row.function, link))
+                text = f"{link} is not read in the sources: write @verifies(...) on the test"
+                name = markers.split(link)[0]
+                yield Finding("R3", name, row.file, row.line, text, (row.function,))
 
 
 def _bad_link(dossier: Dossier, link: str) -> str | None:
@@ -110,7 +142,7 @@ def _bad_link(dossier: Dossier, link: str) -> str | None:
 
 
 def r4(dossier: Dossier) -> Iterator[Finding]:
-    """Find tests and items that name an id that is unknown or retired."""
+    """Find tests and items that name an id that is unknown, retired or of another kind."""
     by_id = dossier.items.by_id
     seen: dict[tuple[str, int, str], Finding] = {}
     for test in dossier.tests:
@@ -124,6 +156,11 @@ def r4(dossier: Dossier) -> Iterator[Finding]:
         for link, target in [(k, t) for k, targets in item.links.items() for t in targets]:
             if target not in by_id:
                 yield _about("R4", item, f"{link}: no item has the id {target}")
+            elif by_id[target].type not in schema.LINK_ENDS[link]:
+                kinds = {kind.directive: kind.title.lower() for kind in schema.TYPES}
+                owed = " or ".join(kinds[end] for end in schema.LINK_ENDS[link])
+                text = f"{link}: {target} is a {kinds[by_id[target].type]}; it names a {owed}"
+                yield _about("R4", item, text)
             elif by_id[target].status == schema.Status.RETIRED and item.judged:
                 yield _about("R4", item, f"{link}: {target} is retired")
 
@@ -149,14 +186,15 @@ def r5(dossier: Dossier) -> Iterator[Finding]:
 
 
 def r6(dossier: Dossier) -> Iterator[Finding]:
-    """Find user needs without requirement or validation."""
+    """Find user needs and system requirements without requirement, and needs without validation."""
     derived = dossier.items.incoming("derives")
-    for item in dossier.items.of("user_need"):
+    for item in dossier.items.of("user_need", "sys_req"):
         if item.status == schema.Status.RETIRED:
             continue
-        if not derived.get(item.id):
-            yield _about("R6", item, "no requirement derives from it")
-        if not item.get("validation"):
+        below = [dossier.items.by_id[name] for name in derived.get(item.id, [])]
+        if not any(child.stands or (child.planned and not item.judged) for child in below):
+            yield _about("R6", item, "no requirement of this version derives from it")
+        if item.type == "user_need" and not item.get("validation"):
             yield _about("R6", item, "names no validation")
 
 
@@ -209,6 +247,7 @@ def r10(dossier: Dossier) -> Iterator[Finding]:
         if kind.shall and item.status != schema.Status.RETIRED:
             yield from _wording(item)
     yield from _circles(dossier)
+    yield from clauses.unknown(dossier.root, dossier.items)
 
 
 def _missing(item: Item, kind: schema.ItemType) -> list[str]:
@@ -243,7 +282,9 @@ def _commit(record: Evidence, here: Repository, file: str) -> Iterator[Finding]:
         was, now = record.commit[:12], here.commit[:12]
         yield stale(f"evidence of commit {was}, this is {now}: run again")
     for name in here.changed:
-        yield Finding("R11", "", name, 1, "dirty tree: the file differs from the commit")
+        text = "dirty tree: the file differs from the commit"
+        text = "git cannot say which files differ" if name == UNKNOWN else text
+        yield Finding("R11", "", name, 1, text)
     if record.dirty and not here.dirty:
         names = ", ".join(record.dirty_files[:3])
         yield stale(f"the evidence was taken from a dirty tree ({names}): run again")

@@ -52,8 +52,10 @@ def record_holds(root: Path, item: Item) -> str | None:
     text = item.get("evidence")
     if not text:
         return "names no evidence"
+    if "#/" not in text and item.get("method") == "metric":
+        return f"{text!r} names no number: write file.json#/pointer >= number"
     if "#/" not in text:
-        return None if (root / text).exists() else f"{text} does not exist"
+        return None if (root / text).is_file() else f"{text} is no file"
     try:
         bound = criterion(text)
         value = resolve(root, bound.reference)

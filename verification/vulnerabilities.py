@@ -13,6 +13,7 @@ References
 import json
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,9 @@ JUSTIFICATIONS: Final = (
 
 MAX_AGE_DAYS: Final = 14
 """Days; an older database says nothing about today."""
+
+_UNPACKING: Final = (EOFError, RuntimeError, zlib.error)
+"""What a damaged, encrypted or unknown entry of a zip raises; NotImplementedError is among them."""
 
 _ECOSYSTEM: Final = "PyPI"
 
@@ -74,8 +78,11 @@ def read_database(path: Path) -> list[dict[str, Any]]:
     for name, text in _files(path):
         try:
             record = json.loads(text)
-            datetime.fromisoformat(record["modified"])
+            _modified(record)
             record["id"].strip()
+            list(record.get("aliases", []))
+            for affected in record.get("affected", []):
+                affected.get("package", {}).get("name")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             message = f"{path}: {name} is no OSV record ({type(error).__name__})"
             raise ProjectError(message) from error
@@ -83,6 +90,12 @@ def read_database(path: Path) -> list[dict[str, Any]]:
     if not records:
         raise ProjectError(f"{path} holds no OSV record; give OSV's export of {_ECOSYSTEM}")
     return records
+
+
+def _modified(record: dict[str, Any]) -> datetime:
+    """When a record was changed last; in UTC where it does not say."""
+    when = datetime.fromisoformat(record["modified"])
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -95,7 +108,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             for name in export.namelist():
                 if name.endswith(".json"):
                     yield name, export.read(name)
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, *_UNPACKING) as error:
         raise ProjectError(f"{path} cannot be read ({error}); give OSV's all.zip") from error
 
 
@@ -124,7 +137,7 @@ def check(
     for record in database:
         for affected in record.get("affected", []):
             of = affected.get("package", {})
-            if of.get("ecosystem") == _ECOSYSTEM and "withdrawn" not in record:
+            if of.get("ecosystem") == _ECOSYSTEM and not record.get("withdrawn"):
                 told = {"record": record, "affected": affected}
                 by_package.setdefault(canonicalize_name(str(of.get("name", ""))), []).append(told)
     if not by_package:
@@ -136,7 +149,7 @@ def check(
         for told in by_package.get(canonicalize_name(package.name), []):
             try:
                 hit = _is_affected(package.version, told["affected"])
-            except (InvalidVersion, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 findings.append(
                     f"{package.name} {package.version}: {told['record']['id']} cannot be compared "
                     f"({error})"
@@ -161,9 +174,7 @@ def check(
 
 
 def _age(database: list[dict[str, Any]], today: datetime, max_age: int) -> Iterable[str]:
-    newest = max(datetime.fromisoformat(record["modified"]) for record in database)
-    if newest.tzinfo is None:
-        newest = newest.replace(tzinfo=UTC)
+    newest = max(_modified(record) for record in database)
     if today - newest > timedelta(days=max_age):
         ends = f"the database ends on {newest.date()}, more than {max_age} days ago"
         yield f"{ends}: fetch the export anew"
@@ -176,14 +187,25 @@ def _packages(root: Path) -> list[Pinned]:
 
 def _is_affected(version: str, affected: dict[str, Any]) -> bool:
     """Whether a version is listed, or lies in a range of versions of the ecosystem."""
-    if version in affected.get("versions", []):
+    listed = affected.get("versions", [])
+    if version in listed:
         return True
     own = Version(version)
+    if any(_same(other, own) for other in listed):
+        return True
     return any(
         _is_inside(own, ranged["events"])
         for ranged in affected.get("ranges", [])
         if ranged["type"] in ("ECOSYSTEM", "SEMVER")
     )
+
+
+def _same(other: str, own: Version) -> bool:
+    """Whether a version is the same in another form: 12.0 is 12.0.0."""
+    try:
+        return Version(other) == own
+    except InvalidVersion:
+        return False
 
 
 def _is_inside(version: Version, events: list[dict[str, str]]) -> bool:

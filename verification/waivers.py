@@ -96,9 +96,15 @@ def read(root: Path) -> Waivers:
         match = re.search(r"line (\d+)", str(error))
         line = int(match[1]) if match else 1
         return Waivers(findings=(Finding("W1", "", _FILE, line, f"cannot be read: {error}"),))
+    stated = {key: raw.get(key, []) for key in ("waiver", "skip")}
+    for key, entries in stated.items():
+        heads = sum(row.strip() == f"[[{key}]]" for row in text.splitlines())
+        if not isinstance(entries, list) or heads != len(entries):
+            wrong = Finding("W1", "", _FILE, 1, f"write each {key} as a table under [[{key}]]")
+            return Waivers(findings=(wrong,))
     places = [n for n, row in enumerate(text.splitlines(), 1) if row.strip() == "[[waiver]]"]
     waivers, findings = [], []
-    for entry, line in zip(raw.get("waiver", []), places, strict=False):
+    for entry, line in zip(stated["waiver"], places, strict=True):
         missing = [
             k for k in ("rule", "item", "until", "reason") if not str(entry.get(k, "")).strip()
         ]
@@ -110,8 +116,22 @@ def read(root: Path) -> Waivers:
             continue
         words = {k: str(entry[k]) for k in ("rule", "item", "until", "reason")}
         waivers.append(Waiver(line=line, **words))
-    skips = [
-        Skip(pattern=str(entry.get("pattern", "(?!)")), reason=str(entry.get("reason", "")))
-        for entry in raw.get("skip", [])
-    ]
-    return Waivers(tuple(waivers), tuple(skips), tuple(findings))
+    skips, wrong_skips = _skips(stated["skip"])
+    return Waivers(tuple(waivers), tuple(skips), (*findings, *wrong_skips))
+
+
+def _skips(entries: list[dict[str, object]]) -> tuple[list[Skip], list[Finding]]:
+    """Read the reasons for a skip; one that is empty or excuses any reason is a finding."""
+    skips, findings = [], []
+    for entry in entries:
+        pattern, reason = (str(entry.get(key, "")).strip() for key in ("pattern", "reason"))
+        try:
+            fault = "excuses every test" if re.search(pattern, "") else ""
+        except re.error as error:
+            fault = f"has no regular expression: {error}"
+        fault = fault or ("" if reason else "lacks its reason")
+        if fault:
+            findings.append(Finding("W1", "", _FILE, 1, f"a skip {fault}: {pattern!r}"))
+        else:
+            skips.append(Skip(pattern=pattern, reason=reason))
+    return skips, findings

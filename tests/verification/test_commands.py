@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,168 @@ def test_a_part_of_the_suite_adds_to_evidence_of_the_same_state(project: Any) ->
     project.path("build/verification/results.json").unlink()
     project.pytest("tests/test_guards.py::test_age_bounds")
     assert "a part of the suite" in project.verify("check").output
+
+
+def test_accept_keeps_the_ledger_readable_whatever_the_reviewer_is_called(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    name = "Zo\u00eb \U0001f600 \x7f \x1b"
+    done = project.verify("accept", "SRS-001", "--reviewer", name, "--reason", 'say "so"\n')
+    assert done.exit_code == 0, done.output
+    text = project.path("design_history_file/approvals.toml").read_text("utf-8")
+    last = tomllib.loads(text)["approval"][-1]
+    assert (last["reviewer"], last["reason"]) == (name, 'say "so"\n')
+
+
+def test_accept_refuses_a_name_that_is_no_text_and_changes_nothing(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    names = ("design_history_file/approvals.toml", "tests/test_guards.py")
+    before = [project.path(name).read_bytes() for name in names]
+    done = project.verify("accept", "SRS-001", "--reviewer", "Zo\udceb", "--reason", "x")
+    assert done.exit_code == 2, done.output
+    assert [project.path(name).read_bytes() for name in names] == before
+
+
+def test_accept_pins_nothing_where_the_ledger_is_damaged(project: Any) -> None:
+    project.edit("design_history_file/requirements.rst", "neither PA nor AP", "no PA and no AP")
+    project.path("design_history_file/approvals.toml").write_text("[[[", "utf-8")
+    before = project.path("tests/test_guards.py").read_bytes()
+    done = project.verify("accept", "SRS-001", "--reviewer", "A", "--reason", "x")
+    assert done.exit_code == 2, done.output
+    assert project.path("tests/test_guards.py").read_bytes() == before
+
+
+def test_a_damaged_pyproject_is_a_usage_error(project: Any) -> None:
+    project.path("pyproject.toml").write_text("[[[", "utf-8")
+    for verb in ("status", "check", "export"):
+        done = project.verify(verb)
+        assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+        assert "pyproject.toml" in done.output
+
+
+def test_an_output_that_cannot_be_written_is_a_usage_error(project: Any) -> None:
+    for words in (
+        ("matrix", "--out", str(project.path("pyproject.toml/matrix"))),
+        ("export", "--out", str(project.path("pyproject.toml/needs.json"))),
+    ):
+        done = project.verify(*words)
+        assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+        assert "pyproject.toml" in done.output
+
+
+def test_the_page_says_where_a_sample_of_the_mutants_was_tried(
+    project: Any, tmp_path: Path
+) -> None:
+    project.edit("risk/results/mutation.json", '"generated": 9', '"generated": 20')
+    project.commit()
+    project.verify("matrix", "--format", "html", "--out", str(tmp_path))
+    assert "of 9 died (a sample of 20)" in (tmp_path / "matrix.html").read_text("utf-8")
+
+
+def test_diff_names_a_changed_attribute(project: Any) -> None:
+    project.git("tag", "before")
+    project.edit("risk/risks.rst", ":residual_p1: 1", ":residual_p1: 2")
+    project.commit()
+    shown = project.verify("diff", "before", "HEAD", "--json")
+    (change,) = json.loads(shown.stdout)
+    assert (change["item"], change["kind"]) == ("RISK-001", "changed: residual_p1")
+
+
+def test_diff_names_a_rewording_beside_a_new_status(project: Any) -> None:
+    project.git("tag", "before")
+    project.edit("design_history_file/requirements.rst", "pending-study", "open")
+    project.edit("design_history_file/requirements.rst", "of the pivotal study.", "of a study.")
+    project.commit()
+    shown = project.verify("diff", "before", "HEAD", "--json")
+    (change,) = json.loads(shown.stdout)
+    assert change["item"] == "SRS-004"
+    assert "pending-study to open" in change["kind"]
+    assert "reworded" in change["kind"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--deselect", "tests/test_guards.py::test_other_views_are_refused[pa]"),
+        ("--ignore", "tests/test_more.py"),
+        ("-x",),
+    ],
+)
+def test_a_run_that_left_cases_out_is_a_part_of_the_suite(
+    project: Any, arguments: tuple[str, ...]
+) -> None:
+    project.path("tests/test_more.py").write_text(
+        "def test_more():\n    raise ValueError\n", "utf-8"
+    )
+    project.commit()
+    project.pytest(*arguments)
+    assert "a part of the suite" in project.verify("check").output
+
+
+def test_a_retired_item_meets_no_clause(project: Any) -> None:
+    project.edit(
+        "design_history_file/requirements.rst",
+        "   :reason: replaced by SRS-001\n",
+        "   :reason: replaced by SRS-001\n   :clause: 62304:5.2.1\n",
+    )
+    shown = project.verify("gaps", "--standard", "iec62304-b", "--json")
+    named = {c["number"]: c for c in json.loads(shown.stdout)["standards"][0]["clauses"]}
+    assert named["5.2.1"]["items"] == []
+
+
+def test_a_byte_order_mark_and_another_encoding_are_read_as_python_reads_them(
+    project: Any,
+) -> None:
+    tests = project.path("tests/test_guards.py")
+    tests.write_bytes(b"\xef\xbb\xbf" + tests.read_bytes())
+    code = project.path("cxr_device/guards.py")
+    code.write_bytes(b"# coding: latin-1\n# R\xf6ntgen\n" + code.read_bytes())
+    project.commit()
+    project.pytest()
+    checked = project.verify("check")
+    assert checked.exit_code == 0, (checked.output, checked.exception)
+
+
+def test_without_evidence_nothing_is_called_clean(project: Any) -> None:
+    project.path("build/verification/results.json").unlink()
+    for verb in ("check", "status"):
+        shown = project.verify(verb).stdout
+        assert "clean" not in shown
+        assert "no finding" not in shown
+        assert "no test was judged" in shown
+
+
+def test_diff_says_which_revision_cannot_be_read_whole(project: Any) -> None:
+    project.git("tag", "good")
+    document = project.path("risk/risks.rst")
+    document.write_bytes(document.read_bytes() + b"\n\xff\n")
+    project.commit()
+    shown = project.verify("diff", "good", "HEAD")
+    assert shown.exit_code == 1, shown.output
+    assert "HEAD: risk/risks.rst:" in shown.stderr
+    assert "is not UTF-8" in shown.stderr
+
+
+def test_an_empty_name_is_no_standard(project: Any) -> None:
+    assert project.verify("gaps", "--standard", "").exit_code == 2
+
+
+def test_verbs_that_list_items_say_what_cannot_be_read(project: Any) -> None:
+    document = project.path("risk/risks.rst")
+    document.write_bytes(document.read_bytes() + b"\n\xff\n")
+    for words in (("export",), ("gaps",)):
+        shown = project.verify(*words)
+        assert shown.exit_code == 1, shown.output
+        assert "risk/risks.rst:" in shown.stderr
+        assert "is not UTF-8" in shown.stderr
+
+
+def test_an_attachment_that_does_not_exist_is_refused_before_anything_is_printed(
+    project: Any,
+) -> None:
+    project.path("docs/submission").mkdir(parents=True)
+    listed = '[[attachment]]\nfile = "a"\ntitle = "A"\ndocuments = ["risk/risks"]\n'
+    project.path("docs/submission/attachments.toml").write_text(listed, "utf-8")
+    done = project.verify("submission", "nope", "--out", str(project.path("build/submission")))
+    assert done.exit_code == 2, (done.output, done.exception)
+    assert "nope" in done.output
+    assert not project.path("build/submission").exists()

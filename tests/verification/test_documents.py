@@ -12,6 +12,7 @@ import pytest
 from verification import clauses, items, pipeline, verifies
 from verification.metric import MetricError, criterion, resolve
 from verification.repository import Repository
+from verification.risk_rules import level_of
 from verification.submission import attachments, for_paper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,24 @@ def test_instructions_state_use_limits_and_what_is_not_seen() -> None:
     if release.is_file():
         label = tomllib.loads(release.read_text("utf-8"))["label"]
         assert label["intended_use"] == statement
+
+
+@verifies("SRS-370@6b2d5f0a")
+@pytest.mark.system
+def test_the_risk_report_names_what_rests_on_information_alone(found: items.Items) -> None:
+    report = text("risk/risk_management_report.rst")
+    opening = "Risks that rest on information alone:"
+    named = set(re.findall(r"RISK-\d+", report.partition(opening)[2].partition(" Risks from ")[0]))
+    risks = [item for item in found.of("risk") if item.judged]
+    alone = {
+        risk.id
+        for risk in risks
+        if {found.by_id[name].get("control_type") for name in risk.links["controls"]}
+        == {"information"}
+    }
+    assert named == alone
+    above = {risk.id for risk in risks if level_of(risk, "residual_") != "acceptable"}
+    assert bool(above) != ("in the risk item: there is none" in report)
 
 
 @verifies("SRS-186@15492e92")
@@ -285,3 +304,20 @@ def test_a_figure_is_printed_in_its_light_palette() -> None:
     assert "@media" not in paper
     assert 'stroke="#1f6feb"' in paper
     assert paper.endswith("</svg>\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("rq", "rq"),
+        ("req\n   :columns: title ownr", "ownr"),
+        ("req\n   :status: pendng", "pendng"),
+    ],
+)
+@pytest.mark.system
+def test_a_table_of_items_that_do_not_exist_stops_the_build(
+    builds: Builds, words: str, fault: str
+) -> None:
+    done = builds(f".. item-table:: {words}")
+    assert done.returncode != 0
+    assert fault in done.stderr

@@ -40,6 +40,10 @@ def _apply(project: Any, edit: dict[str, str]) -> None:
     elif "cut_from" in edit:
         text = path.read_text("utf-8")
         path.write_text(text[: text.index(edit["cut_from"])], "utf-8")
+    elif "latin_1" in edit:
+        path.write_bytes(path.read_bytes() + edit["latin_1"].encode("latin-1"))
+    elif "deep" in edit:
+        path.write_text("[" * 200_000, "utf-8")
     elif "replace_all" in edit:
         path.write_text(edit["replace_all"], "utf-8")
     else:

@@ -168,3 +168,62 @@ def test_the_command_says_what_it_found_or_why_it_could_not_look(tmp_path: Path)
         told = asked(root, export)
         assert told.exit_code == code, told.output
         assert f"1 records: {code} findings, 0 accepted" in told.output
+
+
+def test_a_version_listed_in_another_form_is_the_same_version(root: Path) -> None:
+    told = record()
+    told["affected"][0].update(ranges=[], versions=["not a version", "12.0"])
+    assert len(findings(root, told)) == 1
+
+
+def test_a_record_that_is_withdrawn_by_null_is_not_withdrawn(root: Path) -> None:
+    assert len(findings(root, record(withdrawn=None))) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"affected": None},
+        {"affected": "pillow"},
+        {"affected": ["pillow"]},
+        {"affected": [{"package": "pillow"}]},
+        {"aliases": 3},
+        {"modified": "2026-11-20"},
+    ],
+)
+def test_a_record_of_another_form_is_named_and_no_traceback(
+    root: Path, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    (root / "pyproject.toml").touch()
+    (root / "design_history_file").mkdir()
+    folder = tmp_path / "database"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(record(**changed)), "utf-8")
+    (folder / "b.json").write_text(json.dumps(record("another")), "utf-8")
+    done = CliRunner().invoke(main, ["--root", str(root), "vulnerabilities", str(folder)])
+    assert isinstance(done.exception, SystemExit), repr(done.exception)
+    assert done.exit_code in {1, 2}
+
+
+def test_a_range_whose_events_say_two_things_cannot_be_compared(root: Path) -> None:
+    told = record()
+    told["affected"][0]["ranges"][0]["events"] = [{"introduced": "1", "fixed": "2"}]
+    assert any("cannot be compared" in line for line in findings(root, told))
+
+
+def test_a_zip_that_cannot_be_unpacked_is_a_usage_error(tmp_path: Path) -> None:
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as export:
+        export.writestr("a.json", json.dumps(record()) * 50)
+    raw = bytearray(path.read_bytes())
+    raw[40:60] = b"\xff" * 20
+    path.write_bytes(bytes(raw))
+    with pytest.raises(ProjectError):
+        vulnerabilities.read_database(path)
+    raw = bytearray(path.read_bytes())
+    for head in (b"PK\x03\x04", b"PK\x01\x02"):
+        at = raw.index(head) + (6 if head.endswith(b"\x04") else 8)
+        raw[at] |= 1  # says that the entry is encrypted
+    path.write_bytes(bytes(raw))
+    with pytest.raises(ProjectError):
+        vulnerabilities.read_database(path)
