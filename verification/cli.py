@@ -145,6 +145,9 @@ def matrix(ctx: click.Context, form: str, out: Path) -> None:
     if _without_evidence(dossier, evidence):
         click.echo("no evidence: every test stands as not run", err=True)
         ctx.exit(NO_EVIDENCE)
+    if found := len(data["findings"]):
+        click.echo(f"{found} finding{'s' * (found > 1)}: cxr-verify check lists them", err=True)
+        ctx.exit(1)
 
 
 @main.command()

@@ -105,6 +105,15 @@ def test_matrix_holds_both_directions(project: Any, tmp_path: Path) -> None:
     assert row["code"] == "cxr_device/guards.py"
 
 
+def test_a_matrix_with_findings_is_written_and_exits_1(project: Any, tmp_path: Path) -> None:
+    project.edit("cxr_device/guards.py", "def ", "# changed\ndef ")
+    told = project.verify("matrix", "--format", "json", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "matrix.json").read_text("utf-8"))["findings"]
+    assert found
+    assert told.exit_code == 1
+    assert f"{len(found)} finding" in told.output
+
+
 @pytest.mark.system
 def test_matrix_page_filters_and_follows_links(project: Any, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
