@@ -10,7 +10,7 @@ from validation.estimate import Estimate
 from validation.figures import Chart, Mark, flow, forest, thinned
 from validation.report import Report, Section, Table, cell, measures_table
 from validation.standalone import Standalone
-from validation.subgroups import Subgroup
+from validation.subgroups import Heterogeneity, Subgroup
 from validation.tables import Cases
 
 __all__ = ["calibration_figure", "report", "roc_figure"]
@@ -260,6 +260,13 @@ def _decision_figure(points: tuple[NetBenefit, ...]) -> str:
     return chart.svg(legend="top-right")
 
 
+def _tested(test: Heterogeneity) -> str:
+    """Return a test of heterogeneity in words, with what it leaves out."""
+    if test.p_value is None:
+        return f"not testable ({test.reason})"
+    return f"p {test.p_value:.3f} ({'; '.join(filter(None, (test.method, test.reason)))})"
+
+
 def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
     rows = tuple(
         (
@@ -273,8 +280,7 @@ def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
         for s in group.strata
     )
     tests = ", ".join(
-        f"{name} "
-        + (f"p {test.p_value:.3f} ({test.method})" if test.p_value is not None else "not testable")
+        f"{name} {_tested(test)}"
         for name, test in (
             ("sensitivity", group.sensitivity),
             ("specificity", group.specificity),
