@@ -400,14 +400,21 @@ def mrmc_power(  # noqa: PLR0913 - a pilot and the plan
         )
     if readers <= 1:
         raise ArgumentError(argument="readers", found=readers, accepted="2 or more")
+    if cases <= 1:
+        raise ArgumentError(argument="cases", found=cases, accepted="2 or more")
     scale = pilot.n_cases / cases
     apart = max(c.cov2 - c.cov3, 0.0)
     own = (c.error - c.cov1) * scale
     interaction = max(v.modality_reader, 0.0) + own - apart * scale
     signal = readers * effect**2 / 2.0
+    fixed = own + (readers - 1) * apart * scale
+    if (fixed if random == "cases" else interaction) <= 0.0:
+        raise ArgumentError(
+            argument="pilot", found="no variance of the difference", accepted="readers that vary"
+        )
     method = f"Hillis 2011, random: {random}"
     if random == "cases":
-        ncp = signal / (own + (readers - 1) * apart * scale)
+        ncp = signal / fixed
         critical = float(stats.chi2.isf(alpha, 1))
         power = float(stats.ncx2.sf(critical, 1, ncp))
         return MrmcPower(

@@ -11,7 +11,16 @@ import pytest
 from scipy import stats
 
 import validation
-from validation import agreement, chexpert, comparison, roc, sample_size, shortcuts, standalone
+from validation import (
+    agreement,
+    chexpert,
+    comparison,
+    roc,
+    sample_size,
+    shortcuts,
+    standalone,
+    subgroups,
+)
 from validation import reference_standard as standard
 from validation.against_readers import against_readers
 from validation.confusion import Confusion
@@ -298,7 +307,7 @@ def test_a_standard_that_plans_nothing_is_refused(
 # --- sample size ---
 
 
-@verifies("SRS-384@f5c60801", level="unit")
+@verifies("SRS-384@25fcca19", level="unit")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -320,7 +329,7 @@ def test_a_plan_that_no_study_fits_is_refused(wrong: Callable[[], object]) -> No
         wrong()
 
 
-@verifies("SRS-384@f5c60801", level="unit")
+@verifies("SRS-384@25fcca19", level="unit")
 @pytest.mark.parametrize(("expected", "half_width"), [(0.95, 0.03), (0.9, 0.02), (0.99, 0.05)])
 @pytest.mark.parametrize("method", ["wilson", "clopper-pearson"])
 def test_from_the_planned_number_on_the_interval_is_narrow_enough(
@@ -333,6 +342,16 @@ def test_from_the_planned_number_on_the_interval_is_narrow_enough(
     n = sample_size.precision_cases(expected=expected, half_width=half_width, method=method)
     assert half(n - 1) > half_width
     assert all(half(later) <= half_width for later in range(n, 2 * n))
+
+
+@verifies("SRS-384@25fcca19", level="unit")
+@pytest.mark.parametrize("random", ["both", "cases", "readers"])
+def test_a_pilot_whose_readers_never_err_plans_nothing(random: Any) -> None:
+    pilot = readings(6, 6)
+    pilot["rating"] = pilot["truth"] + pilot["case"].str[1:].astype(float) / 100.0
+    found = analysed(pilot, covariance="jackknife")
+    with pytest.raises(ArgumentError, match="no variance of the difference"):
+        sample_size.mrmc_power(found, effect=0.05, readers=5, cases=100, random=random)
 
 
 # --- the readers' votes ---
@@ -419,6 +438,37 @@ def test_an_audit_without_patients_speaks_of_cases(table: Callable[..., Path]) -
     twice = pd.concat([manifest, manifest.iloc[3:4].assign(age=99)])
     with pytest.raises(TableError, match="case_id '3': two rows for one case"):
         shortcuts.audit(plain, twice)
+
+
+@verifies("SRS-339@b85edce8", level="unit")
+def test_strata_that_share_patients_covary() -> None:
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(60), 4)
+    view = np.tile(["AP", "AP", "PA", "PA"], 60)
+    own = np.repeat(rng.normal(size=60), 4)  # films of a patient are nearly alike
+    truth = np.tile([0, 1], 120)
+    score = stats.norm.cdf(own + 1.2 * truth + 0.05 * rng.normal(size=240) + 0.3 * (view == "AP"))
+
+    def tests(cluster: Any, labels: Any) -> subgroups.Subgroup:
+        return subgroups.subgroup(
+            "view", labels, truth=truth, score=score, flagged=score > 0.7, cluster=cluster
+        )
+
+    shared = tests(patients, view)
+    for found, of in (
+        (shared.sensitivity, score[truth == 1] > 0.7),
+        (shared.specificity, score[truth == 0] <= 0.7),
+    ):
+        ap, pa = (of[::2], of[1::2])  # one film of each view a patient and class
+        gap = ap.astype(float) - pa  # a paired difference of means
+        expected = gap.mean() ** 2 / (gap.var(ddof=1) / gap.size)
+        assert found.statistic == pytest.approx(expected, rel=1e-9)
+        assert found.method == "Wald, covariance between patients"
+        assert found.reason == "60 patients in several strata"
+    assert shared.auc.method == "Wald, covariance between patients"
+    apart = tests(patients, np.where(patients % 2, "odd", "even"))
+    assert apart.sensitivity.method == apart.auc.method == "Cochran's Q"
+    assert tests(patients, np.repeat("one", 240)).auc.p_value is None
 
 
 # --- arguments ---
