@@ -8,7 +8,7 @@ from scipy import stats
 
 from validation import clustered, operating, paired, roc
 from validation.confusion import suspected
-from validation.estimate import Estimate, record
+from validation.estimate import Estimate, percent, record
 from validation.figures import Chart, Mark, thinned
 from validation.paired import McNemar
 from validation.proportions import proportion
@@ -234,7 +234,7 @@ def report(cases: Cases, found: Comparison, *, name: str) -> Report:
     limits = (
         f"{area.lower:.3f} to {area.upper:.3f}"
         if area.lower is not None and area.upper is not None
-        else "no interval"
+        else f"no interval ({area.reason})"
     )
     p = "\u2013" if area.p_value is None else f"{area.p_value:.4f}"
     rows = [
@@ -260,7 +260,7 @@ def report(cases: Cases, found: Comparison, *, name: str) -> Report:
         said = ", ".join(f"{what} {'yes' if yes else 'not shown'}" for what, yes in verdicts)
         text.append(f"Non-inferior by the margin {found.margin:g}: {said}.")
     table = Table(
-        header=("Measure", *found.names, f"Difference ({found.level:.0%})", "p"),
+        header=("Measure", *found.names, f"Difference ({percent(found.level)})", "p"),
         rows=tuple(rows),
         caption=f"AUC: {area.method}; proportions: {found.sensitivity.difference.method}",
     )

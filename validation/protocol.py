@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from validation.errors import ProtocolError
+from validation.estimate import percent
 
 __all__ = [
     "Amendment",
@@ -380,11 +381,11 @@ def consequence(looks: Sequence[Look], *, level: float) -> str:
     number = len(looks)
     earlier = sum(look.protocol_sha256 is None for look in looks)
     if number <= 1:
-        return f"First look at the test split: {level:.0%} intervals hold as printed."
+        return f"First look at the test split: {percent(level)} intervals hold as printed."
     honest = 1.0 - (1.0 - level) / number
     return (
         f"Look number {number} at the test split, {earlier} of them before there was a protocol. "
         f"Choices made after earlier looks flatter these figures; read with Bonferroni over all "
-        f"looks, an interval printed at {level:.0%} would have to be one at {honest:.1%}. Films "
-        "kept back from all training are the check that this page cannot give."
+        f"looks, an interval printed at {percent(level)} would have to be one at {honest:.1%}. "
+        "Films kept back from all training are the check that this page cannot give."
     )

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from validation import operating
 from validation.calibration import Calibration
 from validation.decision_curve import NetBenefit
-from validation.estimate import Estimate
+from validation.estimate import Estimate, percent
 from validation.figures import Chart, Mark, flow, forest, thinned
 from validation.report import Report, Section, Table, cell, measures_table
 from validation.standalone import Standalone
@@ -294,7 +294,7 @@ def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
             Table(
                 header=("Stratum", "n", "With finding", "Sensitivity", "Specificity", "AUC"),
                 rows=rows,
-                caption=f"{level:.0%} intervals; small: fewer than 10 cases of a class",
+                caption=f"{percent(level)} intervals; small: fewer than 10 cases of a class",
             ),
         ),
         figures=(figure,),

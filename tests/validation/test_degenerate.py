@@ -408,7 +408,7 @@ def stratified(table: Callable[..., Path]) -> Any:
     return read_cases(path, cluster="patient_id", groups=("group",))
 
 
-@verifies("SRS-386@83e3723b", level="integration")
+@verifies("SRS-386@8a981841", level="integration")
 def test_the_report_names_the_strata_that_a_test_leaves_out(table: Callable[..., Path]) -> None:
     cases = stratified(table)
     study = standalone.study(cases, standalone.Options(threshold=0.5, bootstrap=50))
@@ -424,7 +424,7 @@ def test_the_report_names_the_strata_that_a_test_leaves_out(table: Callable[...,
     assert "does not exceed the floor" in reasons["z", "sensitivity"]
 
 
-@verifies("SRS-386@83e3723b", level="unit")
+@verifies("SRS-386@8a981841", level="unit")
 def test_an_audit_without_patients_speaks_of_cases(table: Callable[..., Path]) -> None:
     cases = stratified(table)
     manifest = cases.frame[["case_id"]].assign(age=np.arange(90) % 7)
@@ -438,6 +438,25 @@ def test_an_audit_without_patients_speaks_of_cases(table: Callable[..., Path]) -
     twice = pd.concat([manifest, manifest.iloc[3:4].assign(age=99)])
     with pytest.raises(TableError, match="case_id '3': two rows for one case"):
         shortcuts.audit(plain, twice)
+
+
+@verifies("SRS-386@8a981841", level="integration")
+@pytest.mark.parametrize("level", ["0.975", "0.995"])
+def test_a_level_is_printed_as_it_was_given(
+    validate: Callable[..., Any], table: Callable[..., Path], tmp_path: Path, level: str
+) -> None:
+    cases = stratified(table)
+    path = table(case_id=cases.case_id, truth=cases.truth, score=cases.scores["score"])
+    out = tmp_path / "o"
+    given = ("--threshold", 0.5, "--bootstrap", 20, "--level", level, "--out", out)
+    assert validate("standalone", path, *given).exit_code == 0
+    page = (out / "report.html").read_text("utf-8")
+    assert f"{100 * float(level):g}% interval" in page
+    both = ("--scores", "score,score", "--thresholds", "0.5,0.5", "--level", level)
+    assert validate("compare", path, *both, "--out", tmp_path / "c").exit_code == 0
+    page = (tmp_path / "c" / "report.html").read_text("utf-8")
+    assert f"{100 * float(level):g}%)" in page
+    assert "no interval (variance of the difference is 0" in page
 
 
 @verifies("SRS-339@b85edce8", level="unit")
