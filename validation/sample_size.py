@@ -49,7 +49,7 @@ def _share(name: str, value: float) -> float:
 
 def design_effect(*, cases_per_patient: float, intraclass_correlation: float) -> float:
     """Return by how much n grows when patients bring several cases (Kish 1965): 1 + (m - 1) rho."""
-    if cases_per_patient < 1.0 or not -1.0 <= intraclass_correlation <= 1.0:
+    if not 1.0 <= cases_per_patient <= MOST_CASES or not -1.0 <= intraclass_correlation <= 1.0:
         raise ArgumentError(
             argument="design effect",
             found=(cases_per_patient, intraclass_correlation),

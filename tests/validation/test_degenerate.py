@@ -307,7 +307,7 @@ def test_a_standard_that_plans_nothing_is_refused(
 # --- sample size ---
 
 
-@verifies("SRS-384@25fcca19", level="unit")
+@verifies("SRS-384@a07ffa9d", level="unit")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -329,7 +329,7 @@ def test_a_plan_that_no_study_fits_is_refused(wrong: Callable[[], object]) -> No
         wrong()
 
 
-@verifies("SRS-384@25fcca19", level="unit")
+@verifies("SRS-384@a07ffa9d", level="unit")
 @pytest.mark.parametrize(("expected", "half_width"), [(0.95, 0.03), (0.9, 0.02), (0.99, 0.05)])
 @pytest.mark.parametrize("method", ["wilson", "clopper-pearson"])
 def test_from_the_planned_number_on_the_interval_is_narrow_enough(
@@ -344,7 +344,7 @@ def test_from_the_planned_number_on_the_interval_is_narrow_enough(
     assert all(half(later) <= half_width for later in range(n, 2 * n))
 
 
-@verifies("SRS-384@25fcca19", level="unit")
+@verifies("SRS-384@a07ffa9d", level="unit")
 @pytest.mark.parametrize("random", ["both", "cases", "readers"])
 def test_a_pilot_whose_readers_never_err_plans_nothing(random: Any) -> None:
     pilot = readings(6, 6)
@@ -352,6 +352,23 @@ def test_a_pilot_whose_readers_never_err_plans_nothing(random: Any) -> None:
     found = analysed(pilot, covariance="jackknife")
     with pytest.raises(ArgumentError, match="no variance of the difference"):
         sample_size.mrmc_power(found, effect=0.05, readers=5, cases=100, random=random)
+
+
+@verifies("SRS-384@a07ffa9d", level="integration")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("standalone", "--goal", 0.8, "--expected", 0.9, "--cases-per-patient", "inf"),
+        ("paired", "--p10", 0, "--p01", 0, "--margin", 0.05),
+        ("paired", "--p10", 0.1, "--p01", 0.05, "--n", 100, "--margin", 0.05),
+    ],
+)
+def test_a_plan_is_refused_with_exit_code_2(
+    validate: Callable[..., Any], given: tuple[object, ...]
+) -> None:
+    result = validate("plan", *given)
+    assert result.exit_code == 2
+    assert "Error" in result.output
 
 
 # --- the readers' votes ---
