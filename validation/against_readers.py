@@ -21,6 +21,7 @@ from validation.operating import Presorted
 from validation.reference_standard import (
     Panel,
     adjudicated,
+    binary_votes,
     dawid_skene,
     leave_one_reader_out,
     majority,
@@ -144,6 +145,7 @@ def references(
             note = "Every reader has a vote in this reference, which flatters the readers."
             return [Panel(everyone, everyone, truth)], note
         case "dawid-skene":
+            check_truth(votes.ravel())  # without a vote for or against there is one class
             case, reader = np.indices(votes.shape)
             model = dawid_skene(case.ravel(), reader.ravel(), votes.ravel())
             # the class in which readers say 1 more often is the finding
@@ -176,7 +178,9 @@ class _Draws:
     def minus(self, other: "_Draws") -> "_Draws":
         return _Draws(self.value - other.value, self.replicates - other.replicates)
 
-    def estimate(self, method: str, plan: "_Plan") -> Estimate:
+    def estimate(
+        self, method: str, plan: "_Plan", *, missing_where: str = "without both classes"
+    ) -> Estimate:
         missing = int(np.isnan(self.replicates).sum())
         if missing == self.replicates.size or np.nanmin(self.replicates) == np.nanmax(
             self.replicates
@@ -202,7 +206,7 @@ class _Draws:
             n=plan.n,
             clusters=plan.patients,
             seed=plan.seed,
-            reason=f"{missing} resamples without both classes left out" if missing else None,
+            reason=f"{missing} resamples {missing_where} left out" if missing else None,
         )
 
 
@@ -270,7 +274,7 @@ def against_readers(  # noqa: PLR0913 - the two tables, the reference, the proto
         For fewer than three readers, votes other than 0/1, or a reference of one class only.
     """
     values = np.asarray(score, dtype=np.float64)
-    table = np.asarray(votes, dtype=np.int64)
+    table = binary_votes(votes)
     n, count = table.shape
     if count <= 2 or len(readers) != count or values.shape != (n,):  # noqa: PLR2004
         raise ArgumentError(
@@ -379,7 +383,9 @@ def _worth_estimate(device: _Draws, one: _Draws, two: _Draws, plan: _Plan) -> Es
         return undefined(
             "two readers are no better than one", level=plan.level, method=method, n=plan.n
         )
-    found = _Draws(value, draws).estimate(method, plan)
+    found = _Draws(value, draws).estimate(
+        method, plan, missing_where="where two readers are no better than one, or one no use,"
+    )
     if value < 2.0:  # noqa: PLR2004
         return found
     return Estimate(
@@ -498,7 +504,7 @@ def chexnet_f1(  # noqa: PLR0913 - the two tables, and a bootstrap shared or mad
     ----------
     .. [1] Rajpurkar et al., CheXNet, arXiv:1711.05225, section 3.
     """
-    table = np.asarray(votes, dtype=np.int64)
+    table = binary_votes(votes)
     n = table.shape[0]
     flagged = np.asarray(calls, dtype=bool)
     if weights is None:

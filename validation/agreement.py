@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, check_level, normal_quantile, t_quantile, undefined
+from validation.estimate import (
+    Estimate,
+    check_level,
+    cut,
+    normal_quantile,
+    t_quantile,
+    undefined,
+)
 from validation.proportions import proportion
 
 __all__ = [
@@ -38,6 +45,11 @@ Floats = NDArray[np.float64]
 Weights = Literal["unweighted", "linear", "quadratic", "ordinal", "ratio"]
 
 UNSHARED: Final = "no case that both have rated"
+RANGE: Final = (-1.0, 1.0)
+"""Of a coefficient of agreement: a limit beyond it is cut there, and `reason` says so."""
+SLACK: Final = 1e-9
+"""Rounding of a coefficient or of a variance that is 0."""
+FLAT: Final = "the variance is 0: a reader used one category, or no case was agreed on"
 
 
 def _table(ratings: ArrayLike) -> Floats:
@@ -136,12 +148,11 @@ def _finish(value: float, parts: Floats, method: str, level: float) -> Estimate:
             reason="every case contributes the same: no variance",
         )
     half = t_quantile(level, n - 1) * se
-    lower, upper = value - half, value + half
-    reason = f"upper limit {upper:.4f} cut at 1" if upper > 1.0 else None
+    lower, upper, reason = cut(value - half, value + half, RANGE)
     return Estimate(
         estimate=value,
         lower=lower,
-        upper=min(upper, 1.0),
+        upper=upper,
         level=level,
         method=method,
         n=n,
@@ -342,27 +353,32 @@ def cohen(
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)
     chance = float(rows @ w @ columns)
     if chance >= 1.0:
-        reason = "one category only: agreement by chance is certain"
-        return _no_kappa(reason, level=level, method=method, n=n)
+        return _no_kappa(
+            "one category only: agreement by chance is certain", level=level, method=method, n=n
+        )
     value = (float(np.sum(w * joint)) - chance) / (1.0 - chance)
     mean = (w @ columns)[:, None] + (rows @ w)[None, :]
     spread = np.sum(joint * (w - mean * (1.0 - value)) ** 2)
     variance = (spread - (value - chance * (1.0 - value)) ** 2) / (n * (1.0 - chance) ** 2)
     null = np.sum(np.outer(rows, columns) * (w - mean) ** 2) - chance**2
-    se, null_se = sqrt(max(float(variance), 0.0)), sqrt(float(null) / n) / (1.0 - chance)
+    se = sqrt(max(float(variance), 0.0))
+    null_se = sqrt(max(float(null), 0.0) / n) / (1.0 - chance)
     half = normal_quantile(level) * se
-    flat = se <= 1e-9  # noqa: PLR2004 - rounding of a perfect table
+    flat = se <= SLACK
+    lower, upper, reason = cut(value - half, value + half, RANGE)
+    if flat:
+        reason = "perfect agreement: the variance is 0" if value >= 1.0 - SLACK else FLAT
     estimate = Estimate(
         estimate=value,
-        lower=None if flat else value - half,
-        upper=None if flat else min(value + half, 1.0),
+        lower=None if flat else lower,
+        upper=None if flat else upper,
         level=level,
         method=method,
         n=n,
         se=se,
-        reason="perfect agreement: the variance is 0" if flat else None,
+        reason=reason,
     )
-    z = value / null_se if null_se > 0.0 else None
+    z = value / null_se if null_se > SLACK else None
     return Kappa(
         kappa=estimate,
         null_se=null_se,
@@ -426,14 +442,16 @@ def _jackknifed(
     if found.se is None or found.se == 0.0:
         return found
     half = t_quantile(level, n - 1) * found.se
+    lower, upper, reason = cut(value - half, value + half, RANGE)
     return Estimate(
         estimate=value,
-        lower=value - half,
-        upper=min(value + half, 1.0),
+        lower=lower,
+        upper=upper,
         level=level,
         method=method,
         n=n,
         se=found.se,
+        reason=reason,
     )
 
 
@@ -448,6 +466,8 @@ def fleiss_test(ratings: ArrayLike) -> tuple[float, float]:
     raters = counts.raters
     if raters.min() != raters.max():
         raise ArgumentError(argument="ratings", found="missing", accepted="a complete table")
+    if counts.values.size == 1:
+        raise ArgumentError(argument="ratings", found="one category", accepted="two or more")
     n, r = raters.size, float(raters[0])
     p = counts.per_case.sum(axis=0) / (n * r)
     q = p * (1.0 - p)

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from validation import readers_report, roc
 from validation.against_readers import against_readers
@@ -61,8 +62,10 @@ def model_scores(folder: Path, finding: str) -> pd.DataFrame:
 
 def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over models of each score's rank, in [0, 1]: no threshold is involved."""
-    order = np.argsort(np.argsort(scores, axis=0, kind="stable"), axis=0, kind="stable")
-    return np.asarray(order.mean(axis=1) / (scores.shape[0] - 1))
+    if np.isnan(scores).any():
+        raise TableError(table="models", found="a model misses a study", accepted="all scored")
+    ranks = stats.rankdata(scores, axis=0) - 1.0  # ties share their mean rank
+    return np.asarray(ranks.mean(axis=1) / (scores.shape[0] - 1))
 
 
 def _one(folder: Path, finding: str) -> dict[str, object]:

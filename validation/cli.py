@@ -292,7 +292,7 @@ def mrmc(  # noqa: PLR0913 - the options of the verb
         cluster=cluster,
         level=level,
         margin=margin,
-        resamples=max(bootstrap, 2),
+        resamples=bootstrap,
         seed=seed,
     )
     report.write(
@@ -303,7 +303,8 @@ def mrmc(  # noqa: PLR0913 - the options of the verb
     for mean in found.modalities:
         click.echo(f"{mean.modality:<16} {mean.auc:.4f}")
     for gap in found.differences:
-        click.echo(f"{gap.a} - {gap.b}: {gap.estimate:+.4f}, p {gap.p_value or float('nan'):.4f}")
+        said = gap.reason if gap.p_value is None else f"p {gap.p_value:.4f}"
+        click.echo(f"{gap.a} - {gap.b}: {gap.estimate:+.4f}, {said}")
     click.echo(f"report: {out / 'report.html'}")
 
 
@@ -416,7 +417,7 @@ def against_readers(  # noqa: PLR0913 - the options of the verb
             cluster=cluster,
             score=score,
             margin=margin,
-            resamples=max(bootstrap, 2),
+            resamples=bootstrap,
             seed=seed,
             level=level,
         ),
@@ -571,9 +572,15 @@ def study(  # noqa: PLR0913 - the options of the verb
     cluster = str(plan_of_study.section("population")["cluster"])
     table = tables.read_cases(cases, cluster=cluster)  # a bad table is no look
     readers_tables.joined_votes(table, readers_tables.reads_from_findings(reads), name=reads.name)
+    read = tables.read_table(reads)[1]
     looks = (
         rules.same_look(
-            ledger, protocol=plan_of_study, weights_sha256=weights, cases_sha256=table.sha256
+            ledger,
+            protocol=plan_of_study,
+            weights_sha256=weights,
+            cases_sha256=table.sha256,
+            threshold=threshold,
+            reads_sha256=read,
         )
         if again
         else rules.append_look(
@@ -584,6 +591,8 @@ def study(  # noqa: PLR0913 - the options of the verb
             protocol=plan_of_study,
             weights_sha256=weights,
             cases_sha256=table.sha256,
+            threshold=threshold,
+            reads_sha256=read,
         )
     )
     found = verb.run(

@@ -134,6 +134,9 @@ def plan_paired(  # noqa: PLR0913 - the options of the verb
     """  # noqa: D301 - click reads the backspace
     from validation import sample_size  # noqa: PLC0415
 
+    if n is not None and margin is not None:
+        message = "one of --n (power of McNemar's test) and --margin (pairs for non-inferiority)"
+        raise click.UsageError(message)
     if n is not None:
         found: dict[str, object] = {
             "n": n,

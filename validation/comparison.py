@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from validation import clustered, operating, paired, roc
 from validation.confusion import suspected
-from validation.estimate import Estimate, record
+from validation.estimate import Estimate, percent, record
 from validation.figures import Chart, Mark, thinned
 from validation.paired import McNemar
 from validation.proportions import proportion
@@ -22,13 +23,17 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Non-inferiority of A to B: the lower limit against -margin."""
+    """Non-inferiority of A to B: the lower limit against -margin, and its one-sided p.
+
+    Without a lower limit there is no verdict, and `reason` says why.
+    """
 
     margin: float
     lower: float | None
-    noninferior: bool
+    noninferior: bool | None
     p_value: float | None
     method: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +94,7 @@ def _paired(
         found = clustered.difference(a, b, patient, level=level)
     verdict = None
     if margin is not None:
-        p_value = None
-        if patient is None:
-            alpha = (1.0 - level) / 2.0
-            p_value = paired.noninferiority(n11, n10, n01, n00, margin=margin, alpha=alpha).p_value
-        verdict = Verdict(
-            margin=margin,
-            lower=found.lower,
-            noninferior=found.lower is not None and found.lower > -margin,
-            p_value=p_value,
-            method=f"lower limit of {found.method}",
-        )
+        verdict = _verdict(found, (n11, n10, n01, n00), margin, clustered=patient is not None)
     newcombe, test = _of_pairs((n11, n10, n01, n00), clustered.repeated(patient), level)
     ones = np.ones(a.size)
     which = patient if patient is not None else np.arange(a.size)
@@ -114,6 +109,26 @@ def _paired(
         n01=n01,
         n00=int(ones.size - n11 - n10 - n01),
         verdict=verdict,
+    )
+
+
+def _verdict(
+    found: Estimate, counts: tuple[int, int, int, int], margin: float, *, clustered: bool
+) -> Verdict:
+    """Hold the lower limit against the margin; p of Tango's score test, or of Wald's."""
+    p_value: float | None = None
+    if not clustered:
+        alpha = (1.0 - found.level) / 2.0
+        p_value = paired.noninferiority(*counts, margin=margin, alpha=alpha).p_value
+    elif found.estimate is not None and found.lower is not None and found.se:
+        p_value = float(stats.norm.sf((found.estimate + margin) / found.se))
+    return Verdict(
+        margin=margin,
+        lower=found.lower,
+        noninferior=None if found.lower is None else found.lower > -margin,
+        p_value=p_value,
+        method=f"lower limit of {found.method}",
+        reason=found.reason if found.lower is None else None,
     )
 
 
@@ -219,7 +234,7 @@ def report(cases: Cases, found: Comparison, *, name: str) -> Report:
     limits = (
         f"{area.lower:.3f} to {area.upper:.3f}"
         if area.lower is not None and area.upper is not None
-        else "no interval"
+        else f"no interval ({area.reason})"
     )
     p = "\u2013" if area.p_value is None else f"{area.p_value:.4f}"
     rows = [
@@ -245,7 +260,7 @@ def report(cases: Cases, found: Comparison, *, name: str) -> Report:
         said = ", ".join(f"{what} {'yes' if yes else 'not shown'}" for what, yes in verdicts)
         text.append(f"Non-inferior by the margin {found.margin:g}: {said}.")
     table = Table(
-        header=("Measure", *found.names, f"Difference ({found.level:.0%})", "p"),
+        header=("Measure", *found.names, f"Difference ({percent(found.level)})", "p"),
         rows=tuple(rows),
         caption=f"AUC: {area.method}; proportions: {found.sensitivity.difference.method}",
     )

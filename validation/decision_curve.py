@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from validation.bootstrap import Resampling, percentile_limits, replicate
+from validation.clustered import cluster_codes
 from validation.errors import ArgumentError
 from validation.estimate import Estimate
 from validation.roc import check_truth
@@ -51,6 +52,10 @@ def decision_curve(
     positive = check_truth(truth)
     p = np.asarray(probability, dtype=np.float64)
     cuts = np.asarray(thresholds, dtype=np.float64)
+    if p.shape != positive.shape or not ((p >= 0.0) & (p <= 1.0)).all():  # NaN is never within
+        raise ArgumentError(
+            argument="probability", found="NaN, outside or another shape", accepted="0..1"
+        )
     if not ((cuts > 0.0) & (cuts < 1.0)).all():
         raise ArgumentError(argument="thresholds", found=cuts.tolist(), accepted="inside (0, 1)")
     odds = cuts / (1.0 - cuts)
@@ -62,6 +67,8 @@ def decision_curve(
 
     plan = resampling or Resampling(resamples=1000)
     value = benefit(np.ones(positive.size))
+    units = "cases" if plan.cluster is None else "patients"
+    clusters = None if plan.cluster is None else cluster_codes(plan.cluster)[1]
     draws = replicate(benefit, positive.size, plan)
     share = float(positive.mean())
     found = []
@@ -76,8 +83,9 @@ def decision_curve(
                     lower=None if flat else lower,
                     upper=None if flat else upper,
                     level=level,
-                    method="net benefit, bootstrap percentile",
+                    method=f"net benefit, bootstrap of {units}, percentile",
                     n=positive.size,
+                    clusters=clusters,
                     seed=plan.seed,
                     reason="every resample gives the same value: no interval" if flat else None,
                 ),

@@ -18,6 +18,7 @@ __all__ = [
     "cut",
     "mapped",
     "normal_quantile",
+    "percent",
     "record",
     "t_quantile",
     "undefined",
@@ -119,6 +120,11 @@ def check_level(level: float) -> float:
     if not 0.0 < level < 1.0:
         raise ArgumentError(argument="level", found=level, accepted="inside (0, 1)")
     return level
+
+
+def percent(level: float) -> str:
+    """Return a level as it was given: 0.975 is ``97.5%``, not 98%."""
+    return f"{100.0 * level:.6g}%"
 
 
 def normal_quantile(level: float) -> float:

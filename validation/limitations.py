@@ -133,4 +133,6 @@ def _reason(estimate: Estimate, floor: float) -> str:
         return f"no estimate: {estimate.reason}"
     if estimate.estimate <= floor:
         return f"the estimate itself does not exceed the floor on {estimate.n} films"
+    if estimate.lower is None:
+        return f"no lower bound: {estimate.reason}"
     return f"the estimate exceeds the floor, but {estimate.n} films leave its interval too wide"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import combinations
 from math import sqrt
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from validation.errors import ArgumentError, DesignError
-from validation.estimate import check_level, normal_quantile, t_quantile
+from validation.estimate import check_level, cut, normal_quantile, t_quantile
 from validation.reader_covariance import (
     CovarianceMethod,
     Metric,
@@ -36,6 +36,10 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Effect = Literal["random", "fixed"]
+
+ROUNDING: Final = 1e-12
+"""Share of the two variances below which the variance of a difference is rounding."""
+NO_VARIANCE: Final = "the variance of the difference is 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +121,9 @@ class ReaderDifference:
     b: str
     estimate: float
     se: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +245,9 @@ def obuchowski_rockette(  # noqa: PLR0913 - the contract's three choices, and th
     scale = _scale(summary, squares, (t, r), readers=readers, cases=cases)
     clamped = matrix is not None and t > 1 and (summary.cov2 or 0.0) < (summary.cov3 or 0.0)
     return Mrmc(
-        method=_method(covariance, readers, cases, cluster=cluster is not None),
+        method=_method(
+            covariance, readers, cases, cluster=cluster is not None, draws=(resamples, seed)
+        ),
         design=study.design,
         metric=metric.kind,
         level=level,
@@ -258,7 +265,15 @@ def obuchowski_rockette(  # noqa: PLR0913 - the contract's three choices, and th
             for j in range(r)
         ),
         modalities=tuple(
-            _mean(study.modalities[i], figures[i], matrix, i, readers=readers, level=level)
+            _mean(
+                study.modalities[i],
+                figures[i],
+                matrix,
+                i,
+                readers=readers,
+                level=level,
+                most=_most(metric),
+            )
             for i in range(t)
         ),
         covariances=summary,
@@ -282,7 +297,14 @@ def obuchowski_rockette(  # noqa: PLR0913 - the contract's three choices, and th
     )
 
 
-def _method(covariance: CovarianceMethod, readers: Effect, cases: Effect, *, cluster: bool) -> str:
+def _method(
+    covariance: CovarianceMethod,
+    readers: Effect,
+    cases: Effect,
+    *,
+    cluster: bool,
+    draws: tuple[int, int],
+) -> str:
     parts = [f"Obuchowski-Rockette, readers {readers}, cases {cases}"]
     if cases == "random":
         name = {"delong": "DeLong"}.get(covariance, covariance)
@@ -292,6 +314,8 @@ def _method(covariance: CovarianceMethod, readers: Effect, cases: Effect, *, clu
                 "jackknife": "jackknife of patients",
                 "bootstrap": "bootstrap of patients",
             }.get(covariance, covariance)
+        if covariance == "bootstrap":
+            name += f" ({draws[0]} resamples, seed {draws[1]})"
         parts.append(f"{name} covariance")
     if readers == "random":
         parts.append("Hillis df")
@@ -364,6 +388,12 @@ def _components(summary: Covariances, squares: tuple[float, float, float], t: in
     )
 
 
+def _most(metric: Metric) -> float:
+    """Return the largest value of the figure of merit: the width of the band of a raw area."""
+    low, high = metric.band
+    return high - low if metric.kind == "partial-auc" else 1.0
+
+
 def _mean(  # noqa: PLR0913 - the numbers of one formula
     name: str,
     values: Floats,
@@ -372,6 +402,7 @@ def _mean(  # noqa: PLR0913 - the numbers of one formula
     *,
     readers: Effect,
     level: float,
+    most: float,
 ) -> ModalityMean:
     r = values.size
     ms_r = float(values.var(ddof=1))
@@ -400,16 +431,15 @@ def _mean(  # noqa: PLR0913 - the numbers of one formula
             reason="no variance between readers or cases",
         )
     half = se * (normal_quantile(level) if df is None else t_quantile(level, df))
-    lower, upper = mean - half, mean + half
-    cut = lower < 0.0 or upper > 1.0
+    lower, upper, reason = cut(mean - half, mean + half, (0.0, most))
     return ModalityMean(
         modality=name,
         auc=mean,
         se=se,
         df=df,
-        lower=max(lower, 0.0),
-        upper=min(upper, 1.0),
-        reason=f"limits ({lower:.6g}, {upper:.6g}) cut at [0, 1]" if cut else None,
+        lower=lower,
+        upper=upper,
+        reason=reason,
     )
 
 
@@ -435,7 +465,7 @@ def _difference(  # noqa: PLR0913 - the numbers of one formula
             lower=None,
             upper=None,
             margin=margin,
-            reason="the variance of the difference is 0",
+            reason=NO_VARIANCE,
         )
     reference = stats.norm if scale.df is None else stats.t(scale.df)
     half = se * (normal_quantile(level) if scale.df is None else t_quantile(level, scale.df))
@@ -465,7 +495,9 @@ def _reader_differences(
     for j, reader in enumerate(study.readers):
         for i, k in combinations(range(len(study.modalities)), 2):
             a, b = i * r + j, k * r + j
-            se = sqrt(max(float(matrix[a, a] + matrix[b, b] - 2.0 * matrix[a, b]), 0.0))
+            whole = float(matrix[a, a] + matrix[b, b])
+            variance = whole - 2.0 * float(matrix[a, b])
+            se = sqrt(variance) if variance > ROUNDING * whole else 0.0
             gap = float(figures[i, j] - figures[k, j])
             found.append(
                 ReaderDifference(
@@ -474,8 +506,9 @@ def _reader_differences(
                     b=study.modalities[k],
                     estimate=gap,
                     se=se,
-                    lower=gap - z * se,
-                    upper=gap + z * se,
+                    lower=gap - z * se if se else None,
+                    upper=gap + z * se if se else None,
+                    reason=None if se else NO_VARIANCE,
                 )
             )
     return tuple(found)

@@ -67,8 +67,13 @@ def load_pivotal(path: Path = FILE) -> Pivotal:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProtocolError(protocol=str(path), found=str(error), accepted="a TOML file") from error
     read = _Reader(path.name, content)
-    prevalences = content.get("prevalence", {}).get("points", [])
-    if not prevalences or not all(isinstance(p, float) and 0.0 < p < 1.0 for p in prevalences):
+    section = content.get("prevalence", {})
+    prevalences = section.get("points", []) if isinstance(section, Mapping) else section
+    if (
+        not isinstance(prevalences, list)
+        or not prevalences
+        or not all(isinstance(p, float) and 0.0 < p < 1.0 for p in prevalences)
+    ):
         raise ProtocolError(
             protocol=path.name,
             found=f"prevalence.points = {prevalences}",
@@ -95,7 +100,7 @@ def load_pivotal(path: Path = FILE) -> Pivotal:
             },
         },
         plan={name: read.share("sample_size", name) for name in ("power", "alpha_one_sided")}
-        | {"unusable": read.number("sample_size", "unusable")},
+        | {"unusable": read.share("sample_size", "unusable", least=0.0)},
     )
 
 
@@ -115,11 +120,12 @@ class _Reader:
             )
         return float(value)
 
-    def share(self, section: str, key: str) -> float:
+    def share(self, section: str, key: str, *, least: float | None = None) -> float:
         value = self.number(section, key)
-        if not 0.0 < value < 1.0:
+        if not (0.0 < value < 1.0 or value == least):
+            accepted = "inside (0, 1)" + ("" if least is None else f", or {least:g}")
             raise ProtocolError(
-                protocol=self._name, found=f"{section}.{key} = {value}", accepted="inside (0, 1)"
+                protocol=self._name, found=f"{section}.{key} = {value}", accepted=accepted
             )
         return value
 

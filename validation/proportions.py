@@ -106,7 +106,9 @@ def proportion(
     reason = None
     if method == "agresti-coull" and (lower <= 0.0 or upper >= 1.0):
         reason = "the limit of Agresti-Coull beyond [0, 1] is cut there"
-    if method == "clopper-pearson":  # the beta quantiles are undefined at the two ends
+    if method == "jeffreys" and k in {0, n}:
+        reason = "equal-tailed: the limits leave out an estimate of 0 or 1"
+    if method in {"clopper-pearson", "wilson"}:  # beta quantiles undefined, rounding of Wilson's
         lower = 0.0 if k == 0 else lower
         upper = 1.0 if k == n else upper
     return Estimate(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from validation.errors import ProtocolError
+from validation.estimate import percent
 
 __all__ = [
     "Amendment",
@@ -41,6 +42,15 @@ SECTIONS: Final = (
     "missing",
 )
 """What a protocol must state (STARD 2015; ICH E9)."""
+NEEDED: Final = {
+    "population": ("cluster",),
+    "reference": ("findings", "label_sensitivities", "label_specificities"),
+    "statistics": ("level", "alpha_two_sided", "bootstrap", "seed"),
+    "subgroups": ("columns",),
+}
+"""Values that the study reads: a protocol without one is refused before a look is written."""
+TESTED: Final = {"auc": "goal", "one_reader": "margin", "two_readers": "margin"}
+"""Hypotheses that the study can test, each with the bound that it is held against."""
 START: Final = "0" * 64
 """What the first line of a ledger follows."""
 
@@ -85,7 +95,8 @@ def load_protocol(path: Path) -> Protocol:
     Raises
     ------
     ProtocolError
-        If it cannot be read, a section is missing, or an amendment is incomplete.
+        If it cannot be read, a section or a value that the study reads is missing, a hypothesis
+        is none that the study can test, or an amendment is incomplete.
     """
     try:
         raw = path.read_bytes()
@@ -97,24 +108,103 @@ def load_protocol(path: Path) -> Protocol:
         raise ProtocolError(
             protocol=path.name, found=f"no '{missing[0]}'", accepted=", ".join(SECTIONS)
         )
-    amendments = []
-    for entry in content.get("amendments", []):
-        try:
-            amendments.append(Amendment(**{k: str(v) for k, v in entry.items()}))
-        except TypeError as error:
-            raise ProtocolError(
-                protocol=path.name,
-                found=f"amendment {entry}",
-                accepted="name, reason, by, departs_from",
-            ) from error
-    return Protocol(
+    version = content["version"]
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise ProtocolError(
+            protocol=path.name, found=f"version = {version!r}", accepted="a whole number"
+        )
+    found = Protocol(
         identifier=str(content["identifier"]),
         title=str(content["title"]),
-        version=int(content["version"]),
+        version=version,
         sha256=hashlib.sha256(raw).hexdigest(),
-        amendments=tuple(amendments),
+        amendments=_amendments(content.get("amendments", []), path.name),
         content=content,
     )
+    _check_values(found)
+    return found
+
+
+def _amendments(entries: object, name: str) -> tuple[Amendment, ...]:
+    amendments = []
+    for entry in entries if isinstance(entries, list) else [entries]:
+        try:
+            if not isinstance(entry, Mapping):
+                raise TypeError  # noqa: TRY301 - as a key that is none
+            amendment = Amendment(**{str(k): str(v).strip() for k, v in entry.items()})
+        except TypeError as error:
+            raise ProtocolError(
+                protocol=name, found=f"amendment {entry}", accepted="name, reason, by, departs_from"
+            ) from error
+        if not all(asdict(amendment).values()):
+            raise ProtocolError(
+                protocol=name, found=f"amendment {entry}", accepted="a text for each of its keys"
+            )
+        amendments.append(amendment)
+    return tuple(amendments)
+
+
+def _check_values(protocol: Protocol) -> None:
+    """Refuse a protocol that lacks a value which the study reads, or states what it cannot test."""
+    name = protocol.identifier
+    for section, keys in NEEDED.items():
+        for key in keys:
+            if key not in protocol.section(section):
+                raise ProtocolError(
+                    protocol=name, found=f"no {section}.{key}", accepted="a value that is read"
+                )
+    _check_statistics(protocol.section("statistics"), name)
+    seen: list[str] = []
+    for one in protocol.hypotheses():
+        if one.get("name") in seen:
+            raise ProtocolError(
+                protocol=name, found=f"hypothesis '{one['name']}' twice", accepted="each once"
+            )
+        _check_hypothesis(one, name)
+        seen.append(str(one["name"]))
+    if not seen:
+        raise ProtocolError(protocol=name, found="no hypothesis", accepted=", ".join(TESTED))
+
+
+def _check_statistics(statistics: Mapping[str, object], name: str) -> None:
+    for key in ("level", "alpha_two_sided"):
+        if not _share(statistics[key]):
+            raise ProtocolError(
+                protocol=name,
+                found=f"statistics.{key} = {statistics[key]!r}",
+                accepted="a number inside (0, 1)",
+            )
+    for key, least in (("bootstrap", 2), ("seed", 0)):
+        value = statistics[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ProtocolError(
+                protocol=name,
+                found=f"statistics.{key} = {value!r}",
+                accepted=f"a whole number, {least} or more",
+            )
+
+
+def _check_hypothesis(one: Mapping[str, object], name: str) -> None:
+    """Refuse what the study cannot test: left out in silence, it would open the gate behind it."""
+    claim = str(one.get("name"))
+    bound = TESTED.get(claim)
+    if bound is None:
+        raise ProtocolError(
+            protocol=name, found=f"hypothesis '{claim}'", accepted=", ".join(TESTED)
+        )
+    other = ({*TESTED.values()} - {bound}) & one.keys()
+    family = one.get("family")
+    numbered = isinstance(family, int) and not isinstance(family, bool)
+    if other or not _share(one.get(bound)) or not numbered or not one.get("endpoint"):
+        raise ProtocolError(
+            protocol=name,
+            found=f"hypothesis '{claim}': {dict(one)}",
+            accepted=f"family (a whole number), endpoint, and a {bound} alone, inside (0, 1)",
+        )
+
+
+def _share(value: object) -> bool:
+    return isinstance(value, float) and 0.0 < value < 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +224,17 @@ class Look:
     cases_sha256: str | None
     follows: str
     line_sha256: str
+    threshold: float | None = None
+    reads_sha256: str | None = None
+
+
+LATER: Final = ("threshold", "reads_sha256")
+"""Fields that older lines lack: they count in a line's digest only where they are stated."""
 
 
 def _digest(fields: Mapping[str, object]) -> str:
-    text = json.dumps(fields, sort_keys=True, ensure_ascii=True)
+    stated = {k: v for k, v in fields.items() if k not in LATER or v is not None}
+    text = json.dumps(stated, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -203,6 +300,8 @@ def append_look(  # noqa: PLR0913 - the fields of a line
     protocol: Protocol | None,
     weights_sha256: str | None,
     cases_sha256: str | None,
+    threshold: float | None = None,
+    reads_sha256: str | None = None,
     split: str = "test",
 ) -> tuple[Look, ...]:
     """Write one look at the end of the ledger and return all of them.
@@ -224,6 +323,8 @@ def append_look(  # noqa: PLR0913 - the fields of a line
         "cases_sha256": cases_sha256,
         "follows": looks[-1].line_sha256 if looks else START,
     }
+    later = {"threshold": threshold, "reads_sha256": reads_sha256}
+    fields |= {name: value for name, value in later.items() if value is not None}
     line = {**fields, "line_sha256": _digest(fields)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as ledger:
@@ -231,8 +332,14 @@ def append_look(  # noqa: PLR0913 - the fields of a line
     return read_looks(path)
 
 
-def same_look(
-    path: Path, *, protocol: Protocol, weights_sha256: str, cases_sha256: str
+def same_look(  # noqa: PLR0913 - the inputs of a look
+    path: Path,
+    *,
+    protocol: Protocol,
+    weights_sha256: str,
+    cases_sha256: str,
+    threshold: float | None = None,
+    reads_sha256: str | None = None,
 ) -> tuple[Look, ...]:
     """Return the ledger where its last look was at these very inputs; nothing is written.
 
@@ -241,7 +348,8 @@ def same_look(
     Raises
     ------
     ProtocolError
-        If protocol, weights or CASES differ from those of the last look: that is a new look.
+        If protocol, weights or CASES differ from those of the last look, or threshold or READS
+        where it states them: that is a new look.
     """
     looks = read_looks(path)
     ours = {
@@ -257,6 +365,14 @@ def same_look(
                 found=f"{name} {value[:16]}, last look {str(known)[:16]}: a new look",
                 accepted="--again with the very inputs of the last look",
             )
+    for name, given in (("threshold", threshold), ("reads_sha256", reads_sha256)):
+        stated = getattr(looks[-1], name)
+        if stated is not None and given != stated:
+            raise ProtocolError(
+                protocol=protocol.identifier,
+                found=f"{name} {given}, last look {stated}: a new look",
+                accepted="--again with the very inputs of the last look",
+            )
     return looks
 
 
@@ -265,11 +381,11 @@ def consequence(looks: Sequence[Look], *, level: float) -> str:
     number = len(looks)
     earlier = sum(look.protocol_sha256 is None for look in looks)
     if number <= 1:
-        return f"First look at the test split: {level:.0%} intervals hold as printed."
+        return f"First look at the test split: {percent(level)} intervals hold as printed."
     honest = 1.0 - (1.0 - level) / number
     return (
         f"Look number {number} at the test split, {earlier} of them before there was a protocol. "
         f"Choices made after earlier looks flatter these figures; read with Bonferroni over all "
-        f"looks, an interval printed at {level:.0%} would have to be one at {honest:.1%}. Films "
-        "kept back from all training are the check that this page cannot give."
+        f"looks, an interval printed at {percent(level)} would have to be one at {honest:.1%}. "
+        "Films kept back from all training are the check that this page cannot give."
     )

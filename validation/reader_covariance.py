@@ -6,6 +6,7 @@ case do not.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ Floats = NDArray[np.float64]
 MetricKind = Literal["auc", "sensitivity", "specificity", "partial-auc"]
 CovarianceMethod = Literal["delong", "jackknife", "bootstrap", "unbiased"]
 
+FINITE: Final = "a finite number"
 PAIR_BUDGET: Final = 4_000_000
 """Kernel values held at once by the unbiased covariance: 32 MB."""
 
@@ -57,6 +59,10 @@ class Metric:
                 design=self.kind,
                 found="no threshold",
                 accepted="the rating that counts as positive",
+            )
+        if self.threshold is not None and not isfinite(self.threshold):
+            raise DesignError(
+                design=self.kind, found=f"threshold {self.threshold}", accepted=FINITE
             )
 
 
@@ -120,6 +126,7 @@ def covariance_matrix(  # noqa: PLR0913 - the study, the choice, and the bootstr
     matrix = np.zeros((cells, cells))
     units = sum(_units(block, metric) for block in blocks)
     for block in blocks:
+        _check_size(block, metric)
         where = np.asarray(block.cells)
         match method:
             case "delong":
@@ -133,6 +140,23 @@ def covariance_matrix(  # noqa: PLR0913 - the study, the choice, and the bootstr
                     block, metric, resamples=resamples, seed=seed
                 )
     return matrix
+
+
+def _check_size(block: CaseBlock, metric: Metric) -> None:
+    """Refuse a class that the metric measures and that has one case, or one patient, of it."""
+    measured = {"sensitivity": (True,), "specificity": (False,)}.get(metric.kind, (True, False))
+    for positive in measured:
+        inside = block.truth if positive else ~block.truth
+        independent = int(inside.sum())
+        if block.cluster is not None:
+            independent = int(np.unique(block.cluster[inside]).size)
+        if independent <= 1:
+            what = "case" if block.cluster is None else "patient"
+            raise DesignError(
+                design="truth",
+                found=f"one {what} {'with' if positive else 'without'} the finding: no variance",
+                accepted="two or more of each class that is measured",
+            )
 
 
 def _units(block: CaseBlock, metric: Metric) -> int:
@@ -265,7 +289,8 @@ def _bootstrap(block: CaseBlock, metric: Metric, *, resamples: int, seed: int) -
 
         def share(counts: NDArray[np.generic]) -> Floats:
             weight = np.asarray(counts[among], dtype=np.float64)
-            return np.asarray(right[:, among] @ weight / weight.sum())
+            total = float(weight.sum())  # 0 where no patient of the class was drawn
+            return np.asarray(right[:, among] @ weight / (total or float("nan")))
 
         statistic = share
     else:

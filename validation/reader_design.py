@@ -41,6 +41,9 @@ def arrange(reads: pd.DataFrame, cluster: str | None) -> ReaderStudy:
         raise DesignError(
             design="reads", found=f"no column '{missing[0]}'", accepted=", ".join(wanted)
         )
+    for column in wanted:
+        if column != "rating" and reads[column].isna().to_numpy().any():
+            raise DesignError(design=column, found="missing in a row", accepted="a value")
     (m_code, m_names), (r_code, r_names), (c_code, c_names) = (
         pd.factorize(reads[column].astype(str), sort=True)
         for column in ("modality", "reader", "case")
@@ -61,8 +64,7 @@ def arrange(reads: pd.DataFrame, cluster: str | None) -> ReaderStudy:
         raise DesignError(
             design="reads", found="a reading twice", accepted="one for reader, modality, case"
         )
-    truth = np.zeros(n, dtype=bool)
-    truth[c_code] = reads["truth"].to_numpy() == 1
+    truth = _truth(reads, c_code, c_names)
     patient = None
     if cluster:
         codes, _ = pd.factorize(reads[cluster].astype(str))
@@ -95,6 +97,28 @@ def arrange(reads: pd.DataFrame, cluster: str | None) -> ReaderStudy:
         n_positive=int(truth.sum()),
         n_clusters=None if patient is None else int(np.unique(patient).size),
     )
+
+
+def _truth(
+    reads: pd.DataFrame, code: NDArray[np.intp], names: "pd.Index[str]"
+) -> NDArray[np.bool_]:
+    """Return the truth of each case; refuse what is not 0/1, and a case with two truths."""
+    given = reads["truth"].to_numpy()
+    positive = given == 1
+    odd = ~(positive | (given == 0))
+    if odd.any():
+        case = names[code[int(odd.argmax())]]
+        found = f"'{given[odd][0]}' for case '{case}'"
+        raise DesignError(design="truth", found=found, accepted="0 or 1")
+    truth = np.zeros(names.size, dtype=bool)
+    truth[code] = positive
+    other = truth[code] != positive
+    if other.any():
+        case = names[code[int(other.argmax())]]
+        raise DesignError(
+            design="truth", found=f"0 and 1 for case '{case}'", accepted="one truth for each case"
+        )
+    return truth
 
 
 def _design(

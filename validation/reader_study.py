@@ -1,6 +1,6 @@
 """The multi-reader multi-case study as results and report."""
 
-from validation.estimate import record
+from validation.estimate import percent, record
 from validation.figures import Chart, Mark, flow, forest
 from validation.mrmc import Difference, Mrmc
 from validation.report import Report, Section, Table
@@ -38,7 +38,7 @@ def _differences(found: Mrmc) -> Table:
         )
 
     return Table(
-        header=("Difference", f"Estimate ({found.level:.0%})", "SE", "df", "p", "Verdict"),
+        header=("Difference", f"Estimate ({percent(found.level)})", "SE", "df", "p", "Verdict"),
         rows=tuple(row(d) for d in found.differences),
     )
 
@@ -72,7 +72,7 @@ def report(found: Mrmc, *, name: str, sha256: str) -> Report:
             ),
             tables=(
                 Table(
-                    header=("Modality", f"{what} ({found.level:.0%})", "SE", "df"),
+                    header=("Modality", f"{what} ({percent(found.level)})", "SE", "df"),
                     rows=tuple(
                         (
                             m.modality,

@@ -45,6 +45,14 @@ def reads_from_findings(
             found="missing column",
             accepted=", ".join(wanted),
         )
+    for column in wanted[:3]:
+        empty = (frame[column].isna() | (frame[column].astype(str).str.strip() == "")).to_numpy()
+        if empty.any():
+            row = int(empty.argmax())
+            where = f"row {row + 1}" if column == "Image ID" else str(frame["Image ID"].iloc[row])
+            raise TableError(
+                table=path.name, column=column, case_id=where, found="empty", accepted="a value"
+            )
     for column in findings:
         odd = ~frame[column].isin(["YES", "NO"]).to_numpy()
         if odd.any():
@@ -94,8 +102,18 @@ def joined_votes(
     Raises
     ------
     TableError
-        If no case is in both, or a reader has not read a case that others read.
+        If no case is in both, a reader has read a case twice, or not one that others read.
     """
+    twice = ratings.duplicated(["case", "reader"]).to_numpy()
+    if twice.any():
+        again = ratings.iloc[int(twice.argmax())]
+        raise TableError(
+            table=name,
+            column="reader",
+            case_id=str(again["case"]),
+            found=f"reader '{again['reader']}' twice ({int(twice.sum())} such rows)",
+            accepted="one reading for each reader and case",
+        )
     wide = ratings.pivot_table(index="case", columns="reader", values="rating", aggfunc="first")
     absent = wide.isna().to_numpy()
     if absent.any():

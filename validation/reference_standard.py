@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from validation.confusion import Confusion
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, check_level
+from validation.estimate import Estimate
 from validation.proportions import Method, proportion
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Panel",
     "adjudicated",
     "begg_greenes",
+    "binary_votes",
     "dawid_skene",
     "label_noise",
     "leave_one_reader_out",
@@ -36,7 +37,8 @@ EM_TOLERANCE: Final = 1e-12
 """Change of the log-likelihood, relative to its size, at which EM has arrived."""
 
 
-def _votes(votes: ArrayLike) -> NDArray[np.int64]:
+def binary_votes(votes: ArrayLike) -> NDArray[np.int64]:
+    """Return votes as whole numbers, shape (cases, readers); refuse anything but 0 and 1."""
     values = np.asarray(votes, dtype=np.float64)
     if values.ndim != 2 or np.any((values != 0.0) & (values != 1.0)):  # noqa: PLR2004
         raise ArgumentError(
@@ -54,7 +56,7 @@ def majority(votes: ArrayLike, *, ties: Ties = "negative") -> Bools:
     ties : {"negative", "positive"}
         What an even split counts as; "negative": half is no majority.
     """
-    table = _votes(votes)
+    table = binary_votes(votes)
     twice, readers = 2 * table.sum(axis=1), table.shape[1]
     return np.asarray(twice > readers if ties == "negative" else twice >= readers)
 
@@ -68,8 +70,8 @@ def adjudicated(votes: ArrayLike, adjudicator: ArrayLike) -> Bools:
         The first readers, without the adjudicator.
     adjudicator : array_like of 0/1, shape (n_cases,)
     """
-    table = _votes(votes)
-    final = _votes(np.asarray(adjudicator)[:, None])[:, 0]
+    table = binary_votes(votes)
+    final = binary_votes(np.asarray(adjudicator)[:, None])[:, 0]
     total = table.sum(axis=1)
     agreed = (total == 0) | (total == table.shape[1])
     return np.asarray(np.where(agreed, total > 0, final == 1), dtype=np.bool_)
@@ -86,7 +88,7 @@ class Panel:
 
 def panels(votes: ArrayLike, *, size: int = 3) -> Iterator[Panel]:
     """Yield the majority of every subset of `size` readers (odd, so without ties)."""
-    table = _votes(votes)
+    table = binary_votes(votes)
     readers = table.shape[1]
     if size % 2 == 0 or not 1 <= size < readers:
         raise ArgumentError(
@@ -99,7 +101,7 @@ def panels(votes: ArrayLike, *, size: int = 3) -> Iterator[Panel]:
 
 def leave_one_reader_out(votes: ArrayLike, *, ties: Ties = "negative") -> Iterator[Panel]:
     """Yield, for each reader, the majority of all the others."""
-    table = _votes(votes)
+    table = binary_votes(votes)
     for reader in range(table.shape[1]):
         members = tuple(j for j in range(table.shape[1]) if j != reader)
         yield Panel(members, (reader,), majority(table[:, members], ties=ties))
@@ -179,7 +181,7 @@ def dawid_skene(
         norm = scaled.sum(axis=1, keepdims=True)
         posterior = scaled / norm
         likelihood = float(np.sum(times * (top[:, 0] + np.log(norm[:, 0]))))
-        converged = likelihood - before < EM_TOLERANCE * abs(likelihood)
+        converged = likelihood - before <= EM_TOLERANCE * abs(likelihood)
         before = likelihood
     return DawidSkene(
         prevalence=prevalence,
@@ -209,7 +211,7 @@ def rogan_gladen(  # noqa: PLR0913 - the counts, the test, the interval
     ----------
     .. [1] Rogan and Gladen, American Journal of Epidemiology 1978;107:71-76.
     """
-    gain = sensitivity + specificity - 1.0
+    gain = _above_zero("sensitivity", sensitivity) + _above_zero("specificity", specificity) - 1.0
     if not 0.0 < gain <= 1.0:
         raise ArgumentError(
             argument="sensitivity + specificity", found=gain + 1.0, accepted="above 1"
@@ -252,7 +254,17 @@ def begg_greenes(
     miss = negative[0] / (negative[0] + negative[1])
     diseased = flagged * ppv, cleared * miss
     healthy = flagged * (1.0 - ppv), cleared * (1.0 - miss)
+    if not sum(diseased) or not sum(healthy):
+        raise ArgumentError(
+            argument="verified", found="one class only", accepted="diseased and healthy cases"
+        )
     return diseased[0] / sum(diseased), healthy[1] / sum(healthy)
+
+
+def _above_zero(name: str, share: float) -> float:
+    if not 0.0 < share <= 1.0:
+        raise ArgumentError(argument=name, found=share, accepted="in (0, 1]")
+    return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,12 +302,16 @@ def label_noise(
     ----------
     .. [1] Staquet et al., Journal of Chronic Diseases 1981;34:599-610.
     """
+    if table.n == 0:
+        raise ArgumentError(argument="table", found="no cases", accepted="one case or more")
     n = float(table.n)
     labelled, unlabelled = table.positives / n, table.negatives / n
     found = []
     for a in sensitivities:
         for b in specificities:
-            gain = check_level(min(a, 1.0 - 1e-15)) + b - 1.0
+            _above_zero("label sensitivity", a)
+            _above_zero("label specificity", b)
+            gain = a + b - 1.0
             if gain <= 0.0:
                 raise ArgumentError(argument="labels", found=gain, accepted="better than chance")
             prevalence = (labelled + b - 1.0) / gain

@@ -13,7 +13,7 @@ from typing import Final
 import pandas as pd
 
 from validation.errors import TableError
-from validation.estimate import Estimate
+from validation.estimate import Estimate, percent
 from validation.proportions import proportion
 from validation.report import Report, Section, Table, cell
 from validation.tables import read_table
@@ -143,7 +143,7 @@ def report(found: Sequence[KindRate], *, name: str, level: float) -> Report:
             for r in found
             if r.split == split
         )
-        header = ("Kind of film", "Wanted", "Errors", f"Error rate ({level:.0%} interval)")
+        header = ("Kind of film", "Wanted", "Errors", f"Error rate ({percent(level)} interval)")
         sections.append(Section(title=split, tables=(Table(header=header, rows=rows),)))
     grouped = tuple(
         (f"{r.split}, {r.kind}", f"{column} {group}", f"{e.n}", cell(e, digits=4))
@@ -152,7 +152,7 @@ def report(found: Sequence[KindRate], *, name: str, level: float) -> Report:
         for group, e in parts.items()
     )
     if grouped:
-        header = ("Accepted kind", "Group", "Films", f"Error rate ({level:.0%} interval)")
+        header = ("Accepted kind", "Group", "Films", f"Error rate ({percent(level)} interval)")
         sections.append(Section(title="Groups", tables=(Table(header=header, rows=grouped),)))
     return Report(
         title="Refusals",

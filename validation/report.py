@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, Json, record
+from validation.estimate import Estimate, Json, percent, record
 
 __all__ = ["Report", "Section", "Table", "cell", "software", "write", "write_files"]
 
@@ -122,7 +122,7 @@ def measures_table(
 ) -> Table:
     """Return the usual table: measure, estimate with interval, n, method."""
     return Table(
-        header=("Measure", f"Estimate ({level:.0%} interval)", "n", "Method"),
+        header=("Measure", f"Estimate ({percent(level)} interval)", "n", "Method"),
         rows=tuple((name, cell(e), f"{e.n:,}", _how(e)) for name, e in rows),
         caption=caption,
     )

@@ -224,8 +224,9 @@ def auc(
     Returns
     -------
     Estimate
-        At an AUC of 0 or 1, and with a single case of a class, DeLong's variance is no guide:
-        the interval is one-sided (Newcombe 2006, method 5) and `reason` says so.
+        At an AUC of 0 or 1, and with a single case (patient) of a class, the variance is no guide:
+        the limits are those of Newcombe 2006, method 5, one-sided at 0 and 1, on patients where
+        `cluster` names them; `reason` says so.
 
     Raises
     ------
@@ -246,7 +247,7 @@ def auc(
     check_level(level)
     positive = check_truth(truth)
     values = _check_scores(score, positive.size)[0]
-    n1 = int(positive.sum())
+    sizes = int(positive.sum()), int((~positive).sum())
     clusters: int | None = None
     variance: float | None
     method = f"DeLong, {interval}"
@@ -254,7 +255,8 @@ def auc(
         area, variance = _single(positive, values)
     else:
         method = f"Obuchowski 1997, clustered, {interval}"
-        clusters = cluster_codes(_same_length(cluster, positive.size))[1]
+        codes, clusters = cluster_codes(_same_length(cluster, positive.size))
+        sizes = np.unique(codes[positive]).size, np.unique(codes[~positive]).size
         try:
             areas, matrix = auc_covariance(positive, values, cluster=cluster)
             area, variance = float(areas[0]), float(matrix[0, 0])
@@ -264,9 +266,11 @@ def auc(
     lower: float | None
     upper: float | None
     if variance is None or variance <= 0.0:
-        lower, upper = _boundary(area, n1, positive.size - n1, level)
+        lower, upper = _boundary(area, *sizes, level)
         what = "fewer than two independent cases of a class" if variance is None else "variance 0"
-        reason = f"{what}: one-sided limits by Newcombe 2006, method 5"
+        sides = "one-sided limit" if area in {0.0, 1.0} else "limits"
+        counted = "" if cluster is None else ", each patient counted as one case of a class"
+        reason = f"{what}: {sides} by Newcombe 2006, method 5{counted}"
     else:
         lower, upper, reason = _auc_limits(area, sqrt(variance), level, interval)
     return Estimate(

@@ -35,6 +35,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+TEETH: Final = 4
+"""Teeth of a saw that are searched for a case number that no longer reaches what is asked."""
 MOST_CASES: Final = 100_000
 """Where a search for n gives up."""
 
@@ -47,13 +49,30 @@ def _share(name: str, value: float) -> float:
 
 def design_effect(*, cases_per_patient: float, intraclass_correlation: float) -> float:
     """Return by how much n grows when patients bring several cases (Kish 1965): 1 + (m - 1) rho."""
-    if cases_per_patient < 1.0 or not -1.0 <= intraclass_correlation <= 1.0:
+    if not 1.0 <= cases_per_patient <= MOST_CASES or not -1.0 <= intraclass_correlation <= 1.0:
         raise ArgumentError(
             argument="design effect",
             found=(cases_per_patient, intraclass_correlation),
             accepted="m of 1 or more, rho in [-1, 1]",
         )
-    return 1.0 + (cases_per_patient - 1.0) * intraclass_correlation
+    effect = 1.0 + (cases_per_patient - 1.0) * intraclass_correlation
+    if effect <= 0.0:
+        raise ArgumentError(
+            argument="intraclass correlation",
+            found=intraclass_correlation,
+            accepted=f"above -1 / (m - 1) = {-1.0 / (cases_per_patient - 1.0):.4g}",
+        )
+    return effect
+
+
+def _discordant(p10: float, p01: float) -> float:
+    """Return the share of discordant pairs; refuse what is none."""
+    total = p10 + p01
+    if not (p10 >= 0.0 and p01 >= 0.0 and 0.0 < total <= 1.0):
+        raise ArgumentError(
+            argument="p10, p01", found=(p10, p01), accepted="0 or more, their sum in (0, 1]"
+        )
+    return total
 
 
 def exact_goal_power(n: int, *, goal: float, expected: float, alpha: float = 0.025) -> float:
@@ -158,9 +177,7 @@ def mcnemar_power(
         Two-sided.
     test : {"exact", "mid-p"}
     """
-    total = p10 + p01
-    if p10 < 0.0 or p01 < 0.0 or not 0.0 < total <= 1.0:
-        raise ArgumentError(argument="p10 + p01", found=total, accepted="in (0, 1]")
+    total = _discordant(p10, p01)
     power = 0.0
     weights = stats.binom.pmf(np.arange(n + 1), n, total)
     for pairs in range(1, n + 1):
@@ -182,6 +199,7 @@ def mcnemar_power(
 
 def mcnemar_cases(*, p10: float, p01: float, alpha: float = 0.05, power: float = 0.8) -> int:
     """Return the pairs at which McNemar's mid-p test reaches the power."""
+    _discordant(p10, p01)
     gap = p10 - p01
     if gap == 0.0:
         raise ArgumentError(argument="p10 - p01", found=0.0, accepted="a difference")
@@ -211,7 +229,8 @@ def paired_noninferiority_cases(
         One-sided.
     power : float
     """
-    gap = p10 - p01 + margin
+    _discordant(p10, p01)
+    gap = p10 - p01 + _share("margin", margin)
     if gap <= 0.0:
         raise ArgumentError(argument="margin", found=margin, accepted="beyond the difference")
     variance = p10 + p01 - (p10 - p01) ** 2
@@ -235,6 +254,11 @@ def auc_power(
     >>> round(auc_power(area=0.8, n_positive=41, n_negative=72), 6)
     0.999951
     """
+    if min(n_positive, n_negative) < 1:
+        raise ArgumentError(
+            argument="n", found=(n_positive, n_negative), accepted="one of each class or more"
+        )
+    _share("null", null)
     ratio = n_negative / n_positive
     shift = sqrt(n_positive) * (_share("area", area) - null)
     under_null = float(stats.norm.isf(alpha)) * sqrt(_binormal_variance(null, ratio))
@@ -245,8 +269,10 @@ def auc_cases(
     *, area: float, null: float, ratio: float, alpha: float = 0.025, power: float = 0.8
 ) -> tuple[int, int]:
     """Return positives and negatives to show an AUC above `null`; ratio = negatives / positives."""
-    if not null < area:
+    if not _share("null", null) < _share("area", area):
         raise ArgumentError(argument="area", found=area, accepted=f"above {null}")
+    if not ratio > 0.0:
+        raise ArgumentError(argument="ratio", found=ratio, accepted="above 0")
     z = float(stats.norm.isf(alpha)) * sqrt(_binormal_variance(null, ratio))
     z += float(stats.norm.isf(1.0 - power)) * sqrt(_binormal_variance(area, ratio))
     positives = ceil((z / (area - null)) ** 2)
@@ -300,8 +326,13 @@ def paired_auc_cases(  # noqa: PLR0913 - a pilot's numbers and the two errors
 def precision_cases(
     *, expected: float, half_width: float, method: Method = "wilson", level: float = 0.95
 ) -> int:
-    """Return the cases whose interval around the expected proportion is no wider than asked."""
+    """Return the cases from which the interval around the expected proportion is narrow enough.
+
+    The width is a saw, as the count of successes is whole: with this n and with every larger one
+    (searched over four teeth) the interval is no wider than asked.
+    """
     _share("expected", expected)
+    _share("half_width", half_width)
     z = normal_quantile(level)
     low, high = 1, max(16, ceil(4.0 * z * z * 0.25 / half_width**2))
 
@@ -314,6 +345,9 @@ def precision_cases(
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if wide(middle) else (low, middle)
+    teeth = ceil(TEETH / min(expected, 1.0 - expected))
+    while later := [n for n in range(low + 1, low + teeth + 1) if wide(n)]:
+        low = later[-1] + 1
     return low
 
 
@@ -366,14 +400,21 @@ def mrmc_power(  # noqa: PLR0913 - a pilot and the plan
         )
     if readers <= 1:
         raise ArgumentError(argument="readers", found=readers, accepted="2 or more")
+    if cases <= 1:
+        raise ArgumentError(argument="cases", found=cases, accepted="2 or more")
     scale = pilot.n_cases / cases
     apart = max(c.cov2 - c.cov3, 0.0)
     own = (c.error - c.cov1) * scale
     interaction = max(v.modality_reader, 0.0) + own - apart * scale
     signal = readers * effect**2 / 2.0
+    fixed = own + (readers - 1) * apart * scale
+    if (fixed if random == "cases" else interaction) <= 0.0:
+        raise ArgumentError(
+            argument="pilot", found="no variance of the difference", accepted="readers that vary"
+        )
     method = f"Hillis 2011, random: {random}"
     if random == "cases":
-        ncp = signal / (own + (readers - 1) * apart * scale)
+        ncp = signal / fixed
         critical = float(stats.chi2.isf(alpha, 1))
         power = float(stats.ncx2.sf(critical, 1, ncp))
         return MrmcPower(

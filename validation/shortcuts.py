@@ -145,7 +145,7 @@ def audit(  # noqa: PLR0913 - two tables, what joins them, and two options
     """
     if key not in manifest.columns:
         raise TableError(table="MANIFEST", column=key, found="missing column", accepted="the key")
-    rows = manifest.drop_duplicates(key).set_index(manifest.drop_duplicates(key)[key].astype(str))
+    rows = _one_row_a_case(manifest.set_index(manifest[key].astype(str).str.strip()), cases, key)
     known = np.asarray([case in rows.index for case in cases.case_id])
     if not known.any():
         raise TableError(
@@ -154,7 +154,8 @@ def audit(  # noqa: PLR0913 - two tables, what joins them, and two options
         )  # fmt: skip
     here = rows.loc[cases.case_id[known].tolist()]
     truth, device = cases.truth[known], cases.scores[score][known]
-    patient = np.asarray(cases.case_id if cases.cluster is None else cases.cluster)[known]
+    between = None if cases.cluster is None else cases.cluster[known]
+    patient = cases.case_id[known] if between is None else between
     table = table_features(here, features)
     columns = [table.to_numpy(dtype=np.float64)]
     films = 0
@@ -169,7 +170,7 @@ def audit(  # noqa: PLR0913 - two tables, what joins them, and two options
     folds = min(FOLDS, int(np.unique(patient[truth == 1]).size), int(np.unique(patient).size))
     plain = _out_of_fold(design, truth, patient, max(folds, 2), seed)
     chosen = list(strata) or [c for c in ("view", "source") if c in cases.frame or c in here]
-    found = [_stratum("all", "all", truth, device, plain, patient, level)]
+    found = [_stratum("all", "all", truth, device, plain, between, level)]
     for column in chosen:
         if column in cases.frame.columns:
             labels = group_labels(cases.frame[column])[known]
@@ -182,7 +183,15 @@ def audit(  # noqa: PLR0913 - two tables, what joins them, and two options
         for name in np.unique(labels):
             at = labels == name
             found.append(
-                _stratum(column, str(name), truth[at], device[at], plain[at], patient[at], level)
+                _stratum(
+                    column,
+                    str(name),
+                    truth[at],
+                    device[at],
+                    plain[at],
+                    None if between is None else between[at],
+                    level,
+                )
             )
     return Audit(
         features=tuple(str(c) for c in table.columns),
@@ -191,13 +200,27 @@ def audit(  # noqa: PLR0913 - two tables, what joins them, and two options
         n_not_in_manifest=int((~known).sum()),
         folds=max(folds, 2),
         seed=seed,
-        method="logistic regression, out of fold by patient; DeLong between patients",
+        method="logistic regression, out of fold by "
+        + ("case; DeLong" if cases.cluster is None else "patient; Obuchowski 1997"),
         strata=tuple(found),
         single_features={
-            str(c): roc.auc(truth, table[c].to_numpy(dtype=np.float64), cluster=patient)
+            str(c): roc.auc(
+                truth, table[c].to_numpy(dtype=np.float64), cluster=between, level=level
+            )
             for c in table.columns
         },
     )
+
+
+def _one_row_a_case(rows: pd.DataFrame, cases: Cases, key: str) -> pd.DataFrame:
+    """Return the manifest by its key; refuse two rows for a case that is wanted."""
+    wanted = rows.index[rows.index.isin(cases.case_id)]
+    if wanted.has_duplicates:
+        raise TableError(
+            table="MANIFEST", column=key, case_id=str(wanted[wanted.duplicated()][0]),
+            found="two rows for one case", accepted="one row for each case of CASES",
+        )  # fmt: skip
+    return rows
 
 
 def _out_of_fold(
@@ -220,14 +243,15 @@ def _stratum(  # noqa: PLR0913, PLR0917 - the columns of one stratum
     truth: NDArray[np.int64],
     device: Floats,
     plain: Floats,
-    patient: NDArray[np.object_],
+    patient: NDArray[np.object_] | None,
     level: float,
 ) -> Stratum:
     n_positive = int(truth.sum())
     both = 1 < n_positive < truth.size - 1
     none = undefined("fewer than two cases of a class", level=level, method="AUC", n=truth.size)
     difference = None
-    if both and np.unique(patient[truth == 1]).size > 1 and np.unique(patient[truth == 0]).size > 1:
+    several = patient is None or all(np.unique(patient[truth == k]).size > 1 for k in (0, 1))
+    if both and several:
         difference = roc.compare(truth, device, plain, cluster=patient, level=level)
     return Stratum(
         column=column,

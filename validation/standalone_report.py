@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from validation import operating
 from validation.calibration import Calibration
 from validation.decision_curve import NetBenefit
-from validation.estimate import Estimate
+from validation.estimate import Estimate, percent
 from validation.figures import Chart, Mark, flow, forest, thinned
 from validation.report import Report, Section, Table, cell, measures_table
 from validation.standalone import Standalone
-from validation.subgroups import Subgroup
+from validation.subgroups import Heterogeneity, Subgroup
 from validation.tables import Cases
 
 __all__ = ["calibration_figure", "report", "roc_figure"]
@@ -260,6 +260,13 @@ def _decision_figure(points: tuple[NetBenefit, ...]) -> str:
     return chart.svg(legend="top-right")
 
 
+def _tested(test: Heterogeneity) -> str:
+    """Return a test of heterogeneity in words, with what it leaves out."""
+    if test.p_value is None:
+        return f"not testable ({test.reason})"
+    return f"p {test.p_value:.3f} ({'; '.join(filter(None, (test.method, test.reason)))})"
+
+
 def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
     rows = tuple(
         (
@@ -273,8 +280,7 @@ def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
         for s in group.strata
     )
     tests = ", ".join(
-        f"{name} "
-        + (f"p {test.p_value:.3f} ({test.method})" if test.p_value is not None else "not testable")
+        f"{name} {_tested(test)}"
         for name, test in (
             ("sensitivity", group.sensitivity),
             ("specificity", group.specificity),
@@ -288,7 +294,7 @@ def _subgroup_section(group: Subgroup, figure: str, level: float) -> Section:
             Table(
                 header=("Stratum", "n", "With finding", "Sensitivity", "Specificity", "AUC"),
                 rows=rows,
-                caption=f"{level:.0%} intervals; small: fewer than 10 cases of a class",
+                caption=f"{percent(level)} intervals; small: fewer than 10 cases of a class",
             ),
         ),
         figures=(figure,),

@@ -15,6 +15,8 @@ from validation.proportions import Method
 
 __all__ = ["SMALL_CELL", "Heterogeneity", "Stratum", "Subgroup", "cochran_q", "subgroup"]
 
+Floats = NDArray[np.float64]
+
 SMALL_CELL: Final = 10
 """Positives or negatives below which a stratum is marked small: its interval says little."""
 
@@ -126,7 +128,8 @@ def subgroup(  # noqa: PLR0913 - the cohort in columns, and two options
     flagged : array_like of bool, shape (n,)
         Calls at the locked threshold.
     cluster : array_like, shape (n,), optional
-        Patient of each case: clustered intervals and Cochran's Q throughout.
+        Patient of each case: clustered intervals, and Cochran's Q throughout, or Wald's statistic
+        with the covariance of strata that share patients.
     method, level
         Of the intervals of proportions, without clusters.
 
@@ -162,18 +165,88 @@ def subgroup(  # noqa: PLR0913 - the cohort in columns, and two options
                 auc=_auc(positive[inside], scores[inside], here, level),
             )
         )
+    area = cochran_q([s.auc for s in strata])
     if patients is None:
         sens = _chi_square([t.tp for t in tables], [t.positives for t in tables])
         spec = _chi_square([t.tn for t in tables], [t.negatives for t in tables])
     else:
-        sens = cochran_q([s.sensitivity for s in strata])
-        spec = cochran_q([s.specificity for s in strata])
+        insides = [names == s.stratum for s in strata]
+        codes, count = clustered.cluster_codes(patients)
+
+        def among(right: NDArray[np.bool_], cases: NDArray[np.bool_]) -> list[Floats]:
+            return [_of_share(right, inside & cases, codes, count) for inside in insides]
+
+        sens = _between_strata([s.sensitivity for s in strata], among(calls, positive))
+        spec = _between_strata([s.specificity for s in strata], among(~calls, ~positive))
+        area = _between_strata(
+            [s.auc for s in strata],
+            [_of_area(positive, scores, inside, codes, count) for inside in insides],
+        )
     return Subgroup(
-        column=column,
-        strata=tuple(strata),
-        sensitivity=sens,
-        specificity=spec,
-        auc=cochran_q([s.auc for s in strata]),
+        column=column, strata=tuple(strata), sensitivity=sens, specificity=spec, auc=area
+    )
+
+
+def _of_share(
+    right: NDArray[np.bool_], cases: NDArray[np.bool_], codes: NDArray[np.intp], count: int
+) -> Floats:
+    """Return each patient's influence on the share of `right` among `cases`, shape (count,)."""
+    each = right[cases] - (right[cases].mean() if cases.any() else 0.0)
+    return np.bincount(codes[cases], weights=each, minlength=count).astype(np.float64)
+
+
+def _of_area(
+    positive: NDArray[np.bool_],
+    score: Floats,
+    inside: NDArray[np.bool_],
+    codes: NDArray[np.intp],
+    count: int,
+) -> Floats:
+    """Return each patient's influence on the AUC of a stratum, from placement values."""
+    truth = positive[inside]
+    if truth.all() or not truth.any():
+        return np.zeros(count)
+    v10, v01 = roc.placements(truth, score[inside])
+    each = np.empty(truth.size)
+    each[truth] = (v10[0] - v10.mean()) / v10.size
+    each[~truth] = (v01[0] - v01.mean()) / v01.size
+    return np.bincount(codes[inside], weights=each, minlength=count).astype(np.float64)
+
+
+def _between_strata(estimates: Sequence[Estimate], influences: Sequence[Floats]) -> Heterogeneity:
+    """Test that strata agree where a patient may stand in several: they covary then.
+
+    Without a shared patient it is Cochran's Q. Otherwise Wald's statistic on the covariance
+    between patients, scaled to the standard errors of the strata.
+    """
+    kept = [
+        (e.estimate, e.se, one)
+        for e, one in zip(estimates, influences, strict=True)
+        if e.estimate is not None and e.se and np.any(one)
+    ]
+    several = len(kept) > 1 and int((np.stack([one != 0.0 for *_, one in kept]).sum(0) > 1).sum())
+    if not several:
+        return cochran_q(estimates)
+    values = np.asarray([value for value, _, _ in kept])
+    scaled = np.stack([one * (se / np.linalg.norm(one)) for _, se, one in kept])
+    gaps = values[1:] - values[0]
+    apart = scaled[1:] - scaled[0]
+    covariance = apart @ apart.T
+    method = "Wald, covariance between patients"
+    df = int(np.linalg.matrix_rank(covariance))
+    if df < gaps.size:
+        reason = "the strata vary as one: no test of their difference"
+        return Heterogeneity(statistic=None, df=None, p_value=None, method=method, reason=reason)
+    statistic = float(gaps @ np.linalg.solve(covariance, gaps))
+    left_out = len(estimates) - len(kept)
+    reasons = [f"{several} patients in several strata"]
+    reasons += [f"{left_out} strata without a variance left out"] if left_out else []
+    return Heterogeneity(
+        statistic=statistic,
+        df=df,
+        p_value=float(stats.chi2.sf(statistic, df)),
+        method=method,
+        reason="; ".join(reasons),
     )
 
 

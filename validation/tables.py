@@ -248,7 +248,7 @@ def read_ratings(path: Path, *, numeric: bool = False) -> tuple[pd.DataFrame, st
     if not numeric and isinstance(frame["rating"].dtype, np.dtype):
         as_number = pd.to_numeric(frame["rating"], errors="coerce")
         if not as_number.isna().any():
-            ratings["rating"] = [f"{value:g}" for value in as_number]
+            ratings["rating"] = [f"{value:.15g}" for value in as_number]
     _no_duplicates(ratings, ["case", "reader"], name, case)
     if len(ratings["reader"].unique()) <= 1:
         raise TableError(

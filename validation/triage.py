@@ -7,12 +7,13 @@ not flagged are reported too: what a queue gives to some, it takes from others.
 
 import heapq
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from validation.errors import ArgumentError
-from validation.estimate import Estimate, t_quantile
+from validation.estimate import Estimate, t_quantile, undefined
 
 __all__ = ["Queue", "Workload", "simulate", "waits"]
 
@@ -42,6 +43,14 @@ class Workload:
     device_minutes: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("arrivals_per_hour", "reading_minutes", "hours"):
+            value = getattr(self, name)
+            if not 0.0 < value < inf:
+                raise ArgumentError(argument=f"workload {name}", found=value, accepted="above 0")
+        if not 0.0 <= self.device_minutes < inf:
+            raise ArgumentError(
+                argument="workload device_minutes", found=self.device_minutes, accepted="0 or more"
+            )
         load = self.arrivals_per_hour * self.reading_minutes / 60.0 / max(self.readers, 1)
         if self.readers < 1 or not 0.0 < load < 1.0:
             raise ArgumentError(
@@ -130,10 +139,10 @@ def simulate(  # noqa: PLR0913 - a cohort, a room, and how often
         first = np.maximum(first, workload.device_minutes)
         rows.append(
             (
-                float(plain[ill].mean()),
-                float(first[ill].mean()),
-                float((first[ill] - plain[ill]).mean()),
-                float((first[well] - plain[well]).mean()),
+                _mean(plain[ill]),
+                _mean(first[ill]),
+                _mean(first[ill] - plain[ill]),
+                _mean(first[well] - plain[well]),
             )
         )
     table = np.asarray(rows)
@@ -150,7 +159,21 @@ def simulate(  # noqa: PLR0913 - a cohort, a room, and how often
     )
 
 
+def _mean(minutes: Floats) -> float:
+    """Return the mean; NaN where a run had no such film."""
+    return float(minutes.mean()) if minutes.size else float("nan")
+
+
 def _over_runs(values: Floats, level: float, seed: int) -> Estimate:
+    empty = int(np.isnan(values).sum())
+    if empty or values.size <= 1:
+        reason = f"{empty} of {values.size} runs had no such film: too few arrive in the hours run"
+        return undefined(
+            reason if empty else "one run: no variance",
+            level=level,
+            method="mean minutes over simulated runs, Student",
+            n=values.size,
+        )
     mean, se = float(values.mean()), float(values.std(ddof=1)) / float(np.sqrt(values.size))
     half = t_quantile(level, values.size - 1) * se
     return Estimate(
