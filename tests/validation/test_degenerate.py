@@ -224,7 +224,7 @@ def test_long_codes_stay_apart(tmp_path: Path) -> None:
 # --- protocol and ledger ---
 
 
-@verifies("SRS-383@4ea76f2d", level="unit")
+@verifies("SRS-383@6c943d73", level="unit")
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
@@ -253,7 +253,7 @@ def test_a_protocol_that_the_study_cannot_follow_is_refused(
         load_protocol(path)
 
 
-@verifies("SRS-383@4ea76f2d", level="unit")
+@verifies("SRS-383@6c943d73", level="unit")
 @pytest.mark.parametrize("entry", ['[[amendments]]\nname = "n"\nreason = " "\nby = "b"\n', "x = 1"])
 def test_an_amendment_without_its_texts_is_refused(tmp_path: Path, entry: str) -> None:
     path = tmp_path / "protocol.toml"
@@ -265,7 +265,7 @@ def test_an_amendment_without_its_texts_is_refused(tmp_path: Path, entry: str) -
         load_protocol(path)
 
 
-@verifies("SRS-383@4ea76f2d", level="unit")
+@verifies("SRS-383@6c943d73", level="unit")
 def test_another_threshold_or_reader_file_is_a_new_look(tmp_path: Path) -> None:
     ledger, protocol = tmp_path / "looks.jsonl", load_protocol(PROTOCOL)
     old: dict[str, Any] = {"weights_sha256": "a" * 64, "cases_sha256": "b" * 64}
@@ -286,7 +286,7 @@ def test_another_threshold_or_reader_file_is_a_new_look(tmp_path: Path) -> None:
         read_looks(ledger)
 
 
-@verifies("SRS-383@4ea76f2d", level="unit")
+@verifies("SRS-383@6c943d73", level="unit")
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [("unusable", "unusable = 1.0 #", "unusable"), ("[prevalence]", "prevalence = 0.5", "points")],
