@@ -386,6 +386,14 @@ def test_a_sender_that_does_not_end_is_aborted(
 
 
 @verifies("SRS-392@a7758883", level="unit")
+def test_a_film_without_a_series_is_not_told_success(small_device: Device, tmp_path: Path) -> None:
+    no_series = film(1)
+    del no_series.SeriesInstanceUID
+    with serving(tmp_path, small_device) as made:
+        assert store(made.port, no_series, film(2)) == [0xC000, 0x0000]
+
+
+@verifies("SRS-392@a7758883", level="unit")
 def test_bytes_that_no_answer_can_name_are_told_apart(small_device: Device) -> None:
     data = to_bytes(film(1))
     source = small_device.check_header(data, duplicate_uid=server.FIRST_ARRIVAL).source
