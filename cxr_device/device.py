@@ -146,7 +146,7 @@ class Device:
         if where == "cuda":
             infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
         else:
-            infer = runtimes.on_cpu(release.graph, threads=0)
+            infer = runtimes.on_cpu(release.graph, threads=1)
         return cls(release, infer=infer, profile=Profile(profile))
 
     @classmethod
@@ -398,7 +398,7 @@ def _source_of(taken: intake.Intake) -> Source:
     film = taken.radiograph
     return Source(
         path=taken.path,
-        sha256=taken.sha256,
+        sha256=taken.digest() if taken.digest else None,
         sop_instance_uid=film.sop_instance_uid if film else None,
         study_instance_uid=film.study_instance_uid if film else None,
         transfer_syntax_uid=taken.transfer_syntax_uid,

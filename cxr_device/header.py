@@ -99,14 +99,19 @@ def read_header(data: bytes, *, implicit: bool) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that the guards judge
-            return _fields(read_dataset(BytesIO(data), implicit, is_little_endian=True))
+            return _fields(_named(read_dataset(BytesIO(data), implicit, is_little_endian=True)))
     except HeaderError:
         raise
     except Exception as error:  # a parser may throw anything at hostile bytes
         raise HeaderError(type(error).__name__, "the data set cannot be read") from error
 
 
-def _fields(dataset: Dataset) -> dict[str, Any]:
+def _named(dataset: Dataset) -> dict[str, Any]:
+    """Values of a data set by keyword; each is converted once."""
+    return {element.keyword: element.value for element in dataset}
+
+
+def _fields(dataset: dict[str, Any]) -> dict[str, Any]:
     """Turn the wanted elements into plain values."""
     fields: dict[str, Any] = {}
     for keyword, name in _TEXT.items():
@@ -136,11 +141,11 @@ def _fields(dataset: Dataset) -> dict[str, Any]:
     return fields
 
 
-def _values(dataset: Dataset, keyword: str) -> list[Any] | None:
+def _values(dataset: dict[str, Any], keyword: str) -> list[Any] | None:
     """Values of an element: None where it is absent, [] where it is empty."""
     if keyword not in dataset:
         return None
-    value = dataset[keyword].value
+    value = dataset[keyword]
     if value is None or value == "":
         return [] if keyword not in _TEXT else [""]
     if isinstance(value, (str, int, float)) or not hasattr(value, "__iter__"):
@@ -159,7 +164,7 @@ def _converted(keyword: str, value: Any, kind: type[Any]) -> Any:  # noqa: ANN40
     return converted
 
 
-def _number(dataset: Dataset, keyword: str, kind: type[Any]) -> Any:  # noqa: ANN401
+def _number(dataset: dict[str, Any], keyword: str, kind: type[Any]) -> Any:  # noqa: ANN401
     values = _values(dataset, keyword)
     if not values:
         return None
@@ -170,7 +175,7 @@ def _number(dataset: Dataset, keyword: str, kind: type[Any]) -> Any:  # noqa: AN
 
 def _table(item: Dataset) -> LookupTable:
     """Read a lookup table's descriptor and data, entries of 8 bits packed in words unpacked."""
-    descriptor = tuple(int(value) for value in _values(item, "LUTDescriptor") or ())
+    descriptor = tuple(int(value) for value in _values(_named(item), "LUTDescriptor") or ())
     data = item.get("LUTData", ())
     if isinstance(data, bytes):
         step = 1 if len(descriptor) == 3 and descriptor[0] == len(data) else 2  # noqa: PLR2004

@@ -10,10 +10,12 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 from pydicom import Dataset, dcmwrite
@@ -97,7 +99,8 @@ class Intake:
     """What came in: its digest, the verdicts of the file checks, and the film if there is one."""
 
     path: str | None
-    sha256: str | None = None
+    digest: Callable[[], str] | None = None
+    """Gives the SHA-256 of the bytes as hexadecimal digits, once it is known."""
     verdicts: dict[CheckCode, Verdict] = field(default_factory=dict)
     radiograph: Radiograph | None = None
     transfer_syntax_uid: str | None = None
@@ -117,7 +120,7 @@ class _Progress:
     """What is known so far; a refusal keeps it."""
 
     verdicts: dict[CheckCode, Verdict] = field(default_factory=dict)
-    digest: str | None = None
+    digest: Callable[[], str] | None = None
     syntax: str | None = None
 
     def passed(self, code: CheckCode, value: str) -> None:
@@ -130,7 +133,7 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
     radiograph = None
     try:
         data = _bytes_of(source, label, progress)
-        progress.digest = sha256(data).hexdigest()
+        progress.digest = _begin_digest(data)
         _check_preamble(data, progress)
         meta = _read_meta(data, progress)
         progress.syntax = _check_syntax(meta.transfer_syntax_uid, label, progress)
@@ -139,11 +142,24 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
         progress.verdicts[refused.code] = refused.verdict
     return Intake(
         path=shown(source) if isinstance(source, Path) else None,
-        sha256=progress.digest,
+        digest=progress.digest,
         verdicts=progress.verdicts,
         radiograph=radiograph,
         transfer_syntax_uid=progress.syntax,
     )
+
+
+def _begin_digest(data: bytes) -> Callable[[], str]:
+    """Hash the bytes beside the work on them; of a large film that takes as long as the rest."""
+    digest = sha256()
+    thread = Thread(target=digest.update, args=(data,), name="digest")
+    thread.start()
+
+    def ended() -> str:
+        thread.join()
+        return digest.hexdigest()
+
+    return ended
 
 
 def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress) -> bytes:

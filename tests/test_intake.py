@@ -38,7 +38,7 @@ def test_what_cannot_be_read_is_coded_file_read(tmp_path: Path, label: Label) ->
         taken = receive(path, label)
         assert stopped_by(taken) is CheckCode.FILE_READ
         assert taken.radiograph is None
-        assert taken.sha256 is None
+        assert taken.digest is None
 
 
 @verifies("SRS-101@09898378", "RC-101@b49a4aa3")

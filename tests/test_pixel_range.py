@@ -39,9 +39,9 @@ def test_a_level_above_the_stored_bits_is_refused(
 
 
 def _flat_where_sampled(rows: int, columns: int) -> NDArray[np.uint16]:
-    """A frame of 4,000 levels, flat at every second row and column."""
+    """A frame of 4,000 levels, flat at every fourth row."""
     frame = (np.arange(rows * columns) % 4000).reshape(rows, columns).astype(np.uint16)
-    frame[::2, ::2] = 7
+    frame[::4] = 7
     return frame
 
 
@@ -50,7 +50,7 @@ def _flat_where_sampled(rows: int, columns: int) -> NDArray[np.uint16]:
     ("rows", "columns", "outcome"),
     [
         (2000, 2000, Outcome.PASS),  # 4,000,000 pixels: every pixel is judged
-        (1, 4_000_001, Outcome.REJECT),  # one more: a quarter of the frame is judged
+        (4_000_001, 1, Outcome.REJECT),  # one more: a quarter of the frame is judged
     ],
 )
 def test_a_quarter_of_a_frame_of_more_than_four_million_pixels_is_judged(
@@ -61,12 +61,10 @@ def test_a_quarter_of_a_frame_of_more_than_four_million_pixels_is_judged(
 
 
 @verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
-@pytest.mark.parametrize("axis", [0, 1])
-def test_the_quarter_is_every_second_row_and_column(axis: int, label: Label) -> None:
+def test_the_quarter_is_every_fourth_row(label: Label) -> None:
     frame = (np.arange(2100 * 2100) % 3999 + 1).reshape(2100, 2100).astype(np.uint16)
-    lines = frame if axis == 0 else frame.T
-    lines[:, :630] = 0  # 30 % of what is judged, below the limit
-    lines[1::2] = 0  # between the judged lines; every third line would count half of them
+    frame[:, :630] = 0  # 30 % of what is judged, below the limit
+    frame[np.arange(2100) % 4 != 0] = 0  # between the judged rows; every second would count half
     assert judge_pixels(frame, bits_stored=12, label=label).outcome is Outcome.PASS
 
 
@@ -111,8 +109,8 @@ def test_padding_may_cover_45_percent_of_a_film(more: int, outcome: Outcome, lab
 def test_every_judged_pixel_is_counted_in_8_bits_as_in_16(
     kind: type[np.uint8 | np.uint16], side: int, label: Label
 ) -> None:
-    levels = (np.arange((side // 2) ** 2) % 40).reshape(side // 2, side // 2)
+    levels = (np.arange(side // 4 * side) % 40).reshape(side // 4, side)
     levels[-1, -8:] = range(200, 208)  # each once, behind all others
-    frame = levels.repeat(2, axis=0).repeat(2, axis=1).astype(kind)  # a quarter shows the same
+    frame = levels.repeat(4, axis=0).astype(kind)  # a quarter shows the same
     verdict = judge_pixels(frame, bits_stored=8 * frame.itemsize, label=label)
     assert verdict.value == "48 grey levels, 2.5% at one"
