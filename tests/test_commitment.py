@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 from peers import COMMITMENT, HOST
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.config import IGNORE
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_role
@@ -29,7 +30,7 @@ def request(*uids: str, transaction: str | None = "1.2.3") -> Dataset:
     """A request that names instances as DX."""
     asked = Dataset()
     if transaction is not None:
-        asked.TransactionUID = transaction
+        asked.add(DataElement("TransactionUID", "UI", transaction, validation_mode=IGNORE))
     asked.ReferencedSOPSequence = []
     for uid in uids:
         item = Dataset()
@@ -65,8 +66,16 @@ def test_a_request_without_transaction_or_references_is_refused() -> None:
     nothing.TransactionUID = "1.2.3"
     assert INVALID_ARGUMENT == 0x0115  # its answer (PS3.7 annex C.4.3)
     for asked in (nothing, request(), request("1.1", transaction=None)):
-        with pytest.raises(MalformedRequestError, match="accepted: a transaction, 1 to 10000"):
+        with pytest.raises(MalformedRequestError, match="accepted: a transaction UID, 1 to 10000"):
             judge(asked, KNOWN.get)
+
+
+@verifies("SRS-397@b1359006", level="unit")
+@pytest.mark.parametrize("transaction", ["", "a text", "1.2.", "1..2", "1" * 65])
+def test_a_transaction_is_named_by_a_uid(transaction: str) -> None:
+    with pytest.raises(MalformedRequestError, match="accepted: a transaction UID"):
+        judge(request("1.1", transaction=transaction), KNOWN.get)
+    assert judge(request("1.1", transaction="1" * 64), KNOWN.get).transaction_uid == "1" * 64
 
 
 @verifies("SRS-257@f76f360b", "SRS-256@70f845e6")

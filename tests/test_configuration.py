@@ -85,6 +85,21 @@ def test_each_option_reaches_its_place(tmp_path: Path, certificate: Path) -> Non
     )
 
 
+@verifies("SRS-396@c89ede12", level="unit")
+@pytest.mark.parametrize("held", ["", " ", "secret\n", " secret", "secret ", "s\u00e9cret", "a\tb"])
+def test_an_authorization_is_what_a_header_can_hold(held: str, tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="CXR_NODE_AUTHORIZATION") as refused:
+        Configuration.parse(data=tmp_path, authorization=held, **SETTINGS)  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)
+
+
+@verifies("SRS-396@c89ede12", level="unit")
+def test_a_peer_has_a_port() -> None:
+    with pytest.raises(NodeError, match="--return 'A@x:0': port 0; accepted: 1 to 65535"):
+        Peer.parse("A@x:0", option="--return")
+    assert Peer.parse("A@x:1", option="--return").address.port == 1
+
+
 @verifies("SRS-251@3d6a7be0", "SRS-250@33dff3b0")
 def test_a_title_of_one_character_is_one(tmp_path: Path) -> None:
     read = Configuration.parse(data=tmp_path, **{**SETTINGS, "ae": "A", "allow": "B"})  # type: ignore[arg-type]

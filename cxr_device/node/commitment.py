@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.config import IGNORE
+from pydicom.uid import UID
 from pynetdicom.association import Association
 
 from cxr_device.node.queue import Commitment
@@ -53,12 +55,12 @@ def judge(request: Dataset, reference: Callable[[str], tuple[str, bool] | None])
     Raises
     ------
     MalformedRequestError
-        No transaction UID, no reference, or too many.
+        No transaction UID, or what is none; no reference, or too many.
     """
     transaction = str(request.get("TransactionUID") or "")
     items = request.get("ReferencedSOPSequence") or ()
-    if not transaction or not 0 < len(items) <= MAX_REFERENCES:
-        message = f"{len(items)} references; accepted: a transaction, 1 to {MAX_REFERENCES}"
+    if not UID(transaction, IGNORE).is_valid or not 0 < len(items) <= MAX_REFERENCES:
+        message = f"{len(items)} references; accepted: a transaction UID, 1 to {MAX_REFERENCES}"
         raise MalformedRequestError(message)
     committed, failed = [], []
     for item in items:

@@ -14,6 +14,11 @@ __all__ = ["Address", "Configuration", "Peer", "StudyService", "Tls"]
 _MAX_TITLE: Final = 16
 """Characters of an AE title (PS3.5 table 6.2-1, AE)."""
 _MAX_PORT: Final = 65535
+_NO_HEADER: Final = (
+    "CXR_NODE_AUTHORIZATION holds what no HTTP header can; accepted: printable ASCII characters "
+    "without a space or a line end before or behind them"
+)
+"""Its value is not repeated: it is a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +61,13 @@ class Peer:
     @classmethod
     def parse(cls, text: str, *, option: str) -> "Peer":
         """Read AE@HOST:PORT."""
-        title, at, address = text.partition("@")
+        title, at, rest = text.partition("@")
         if not at:
             raise NodeError(f"{option} {text!r}; accepted: AE@HOST:PORT")
-        return cls(
-            ae_title=ae_title(title, option=option), address=Address.parse(address, option=option)
-        )
+        address = Address.parse(rest, option=option)
+        if address.port == 0:
+            raise NodeError(f"{option} {text!r}: port 0; accepted: 1 to {_MAX_PORT}")
+        return cls(ae_title=ae_title(title, option=option), address=address)
 
     @property
     def name(self) -> str:
@@ -208,6 +214,11 @@ class Configuration:
             raise NodeError(
                 f"--metrics {self.metrics}: it answers anybody; accepted: a loopback address"
             )
+        held = self.authorization
+        if held is not None and (
+            not held or held != held.strip(" ") or not (held.isascii() and held.isprintable())
+        ):
+            raise NodeError(_NO_HEADER)
 
 
 def way_out(text: str, *, option: str) -> Peer | StudyService:
