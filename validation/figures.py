@@ -17,6 +17,9 @@ __all__ = ["Chart", "Mark", "flow", "forest", "thinned"]
 MAX_VERTICES: Final = 700
 """Vertices kept of a long curve: more than a figure of 500 px can show."""
 
+_CHARACTER: Final = 6.9
+"""Pixels; mean width of a character of a label."""
+
 _STYLE: Final = """
 .cxr-fig{--ink:#1b2733;--soft:#5d6b7a;--grid:#e3e8ee;--paper:#ffffff;--a:#1f6feb;--b:#d9730d;
 --c:#1a8a5a;--d:#a44bbd;--band:#1f6feb22;
@@ -191,10 +194,9 @@ class Chart:
             f'stroke="{colour}" stroke-width="1.6"/>'
         )
         if point.label:
-            end = x > self.width * 0.72
+            most = self.width - self._RIGHT - _CHARACTER * len(point.label)
             self._body.append(
-                f'<text x="{x + (-9 if end else 9):.1f}" y="{y + 16:.1f}" '
-                f'text-anchor="{"end" if end else "start"}">{escape(point.label)}</text>'
+                f'<text x="{min(x + 9, most):.1f}" y="{y + 16:.1f}">{escape(point.label)}</text>'
             )
         return self
 
