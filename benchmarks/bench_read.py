@@ -81,9 +81,9 @@ def films(folder: Path, source: Path | None) -> dict[str, Path]:
 
 
 def children_s() -> float:
-    """Processor seconds of this process's living children (Linux)."""
+    """Processor seconds of this process's living children, ended threads too (Linux)."""
     return sum(
-        int(Path(f"/proc/{child}/schedstat").read_text("ascii").split()[0]) * 1e-9
+        time.clock_gettime((~int(child)) << 3 | 2)  # the clock of a process: clock_getcpuclockid(3)
         for task in Path("/proc/self/task").iterdir()
         for child in (task / "children").read_text(encoding="ascii").split()
     )

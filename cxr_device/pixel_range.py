@@ -14,7 +14,7 @@ __all__ = ["judge_pixels"]
 
 _SAMPLE: Final = 4_000_000
 """Pixels; a larger frame is judged by every fourth row."""
-_PART: Final = 262_144
+_PART: Final = 65_536
 """Pixels counted at once: NumPy widens them to eight bytes each, which then stay in the cache."""
 
 
