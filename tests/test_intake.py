@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_what_cannot_be_read_is_coded_file_read(tmp_path: Path, label: Label) ->
         assert stopped_by(taken) is CheckCode.FILE_READ
         assert taken.radiograph is None
         assert taken.digest is None
+
+
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
+@pytest.mark.parametrize("data", [b"x", b"\0" * 5_000_000])
+def test_the_digest_is_that_of_the_bytes(data: bytes, label: Label) -> None:
+    taken = receive(data, label)
+    assert taken.digest is not None
+    assert taken.digest() == sha256(data).hexdigest()
+    assert taken.digest() == sha256(data).hexdigest()  # asked twice
 
 
 @verifies("SRS-101@09898378", "RC-101@b49a4aa3")
