@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,12 @@ def films(folder: Path, source: Path | None) -> dict[str, Path]:
 
 def children_s() -> float:
     """Processor seconds of this process's living children, ended threads too (Linux)."""
-    return sum(
-        time.clock_gettime((~int(child)) << 3 | 2)  # the clock of a process: clock_getcpuclockid(3)
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text(encoding="ascii").split()
-    )
+    seconds = 0.0
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that just ended
+            for child in (task / "children").read_text(encoding="ascii").split():
+                seconds += time.clock_gettime((~int(child)) << 3 | 2)  # clock_getcpuclockid(3)
+    return seconds
 
 
 def once(job: Callable[[], Any]) -> tuple[float, float]:

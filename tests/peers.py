@@ -192,8 +192,8 @@ def wait(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 
 def named(names: str) -> list[str]:
-    """Names of the threads that run now and start with a word."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
+    """Names of the threads that run now and contain a word."""
+    return [thread.name for thread in threading.enumerate() if names in thread.name]
 
 
 __all__ = [

@@ -131,8 +131,7 @@ def test_the_monitor_lives_as_long_as_the_node(device: Device, tmp_path: Path) -
         urlopen(f"http://{HOST}:{node.monitor.port}/health") as response,
     ):
         assert json.load(response)["status"] == "ok"
-    assert not named("monitor")
-    assert not named("server") + named("worker") + named("sender")
+    assert {"monitor", "server", "worker", "sender"}.isdisjoint(named(""))
 
 
 @verifies("SRS-251@3d6a7be0")
