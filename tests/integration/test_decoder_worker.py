@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from builders import J2K_LOSSLESS, JPEG_LS, compressed, dx, pixels, to_bytes
+from builders import J2K_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, compressed, dx, pixels, to_bytes
 from pydicom.encaps import encapsulate, generate_frames
 
 from cxr_device.decoding import DecodeError, Decoder
@@ -69,6 +69,18 @@ def test_a_worker_that_never_answers_is_ended_at_the_limit(
         decoder.decode(film)
     decoder._time_limit_s = 120.0  # noqa: SLF001
     assert np.array_equal(decoder.decode(film).stored, pixels())
+
+
+@verifies("SRS-133@24fd9d3d", "SRS-134@45e5cd16", level="integration")
+@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS_SV1, JPEG_LS, J2K_LOSSLESS])
+def test_the_largest_film_is_decoded_within_the_memory_limit(
+    syntax: str, decoder: Decoder, label: Label
+) -> None:
+    side = np.arange(label.max_side_px, dtype=np.uint16)
+    frame = (side[:, None] + side) % 4096  # a ramp that starts again: every level, not trivial
+    taken = receive(to_bytes(compressed(dx(frame.astype(np.uint16)), syntax)), label).radiograph
+    assert taken is not None
+    assert np.array_equal(decoder.decode(taken).stored, frame)
 
 
 @verifies("SRS-134@45e5cd16", "RC-134@74902e5f", level="integration")
