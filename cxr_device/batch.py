@@ -1,5 +1,6 @@
 """A batch: films judged in their order, the next ones begun while one is at the network."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,8 +12,17 @@ __all__ = ["AHEAD", "Batch"]
 
 T = TypeVar("T")
 
-AHEAD: Final = 2
-"""Films in hand at once: one at the network, one being decoded. More would only fill memory."""
+
+def ahead(cores: int) -> int:
+    """Films in hand at once, on so many cores: each has one, and one is decoded meanwhile.
+
+    At most four: more would only fill memory.
+    """
+    return max(2, min(cores, 4))
+
+
+AHEAD: Final = ahead(len(os.sched_getaffinity(0)))
+"""Films in hand at once on this machine."""
 
 
 class Batch(Generic[T]):

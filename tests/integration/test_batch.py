@@ -8,14 +8,14 @@ import pytest
 from builders import JPEG_LS, RLE, compressed, dx, pixels, to_bytes
 
 from cxr_device import Analyzed, Device
-from cxr_device.batch import AHEAD, Batch
+from cxr_device.batch import AHEAD, Batch, ahead
 from cxr_device.decoding import Decoder
 from verification import verifies
 
-FILMS = [Path(f"{number}.dcm") for number in range(8)]
+FILMS = [Path(f"{number}.dcm") for number in range(12)]
 
 
-@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@84582586", "RC-237@42db4e12", level="integration")
 def test_a_batch_gives_bit_for_bit_what_films_give_alone(
     device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,7 +38,7 @@ def test_a_batch_gives_bit_for_bit_what_films_give_alone(
         assert getattr(one, "decision", None) == getattr(other, "decision", None)
 
 
-@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@84582586", "RC-237@42db4e12", level="integration")
 def test_the_order_is_kept_whichever_film_finishes_first() -> None:
     def judge(film: Path) -> str:
         time.sleep(0.05 if int(film.stem) % 2 == 0 else 0.0)
@@ -48,7 +48,7 @@ def test_the_order_is_kept_whichever_film_finishes_first() -> None:
         assert [judged(film) for film in FILMS] == [film.stem for film in FILMS]
 
 
-@verifies("SRS-237@ecc93ba4", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@84582586", "RC-237@42db4e12", level="integration")
 def test_a_film_out_of_its_turn_is_refused() -> None:
     with Batch(str, FILMS) as judged:
         with pytest.raises(ValueError, match=r"1\.dcm is not the next film"):
@@ -58,7 +58,7 @@ def test_a_film_out_of_its_turn_is_refused() -> None:
         judged(FILMS[0])
 
 
-@verifies("SRS-237@ecc93ba4", level="integration")
+@verifies("SRS-237@84582586", level="integration")
 def test_a_film_whose_reading_raises_ends_alone() -> None:
     def judge(film: Path) -> str:
         if film == FILMS[1]:
@@ -72,18 +72,25 @@ def test_a_film_whose_reading_raises_ends_alone() -> None:
         assert judged(FILMS[2]) == "2"
 
 
-@verifies("SRS-237@ecc93ba4", level="integration")
+@verifies("SRS-237@84582586", level="integration")
 def test_no_more_films_are_begun_than_may_lie_in_memory() -> None:
     begun: list[Path] = []
-    two = threading.Barrier(AHEAD, timeout=30)
+    all_at_once = threading.Barrier(AHEAD, timeout=30)
 
     def judge(film: Path) -> Path:
         begun.append(film)
-        two.wait()  # passes only when two films are in hand at once
+        all_at_once.wait()  # passes only when so many films are in hand at once
         return film
 
     with Batch(judge, FILMS) as judged:
         for number, film in enumerate(FILMS):
             assert len(begun) <= number + AHEAD
             judged(film)
-    assert sorted(begun) == FILMS
+    assert sorted(begun) == sorted(FILMS)
+
+
+@verifies("SRS-237@84582586", level="integration")
+@pytest.mark.parametrize(("cores", "films"), [(1, 2), (2, 2), (3, 3), (4, 4), (5, 4), (64, 4)])
+def test_as_many_films_as_cores_are_begun_from_two_to_four(cores: int, films: int) -> None:
+    assert ahead(cores) == films
+    assert 2 <= AHEAD <= 4
