@@ -6,27 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-__all__ = ["AHEAD", "Batch"]
+__all__ = ["Batch", "ahead"]
 
 T = TypeVar("T")
 
 
-def ahead(cores: int) -> int:
-    """Films in hand at once, on so many cores: each has one, and one is decoded meanwhile.
+def ahead() -> int:
+    """Films in hand at once: each has one core, and one is decoded while another is at the network.
 
-    At most four: more would only fill memory.
+    As many as this process has cores; at most four, for more would only fill memory.
     """
-    return max(2, min(cores, 4))
-
-
-AHEAD: Final = ahead(len(os.sched_getaffinity(0)))
-"""Films in hand at once on this machine."""
+    return max(2, min(len(os.sched_getaffinity(0)), 4))
 
 
 class Batch(Generic[T]):
-    """Judges films in threads, at most `AHEAD` of them begun and not yet asked for.
+    """Judges films in threads, at most `ahead()` of them begun and not yet asked for.
 
     A film's result is what `judge` gives it alone: films share nothing but the locked device.
 
@@ -48,11 +44,12 @@ class Batch(Generic[T]):
         self._judge = judge
         self._left: Iterator[Path] = iter(films)
         self._begun: deque[tuple[Path, Future[T]]] = deque()
-        self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="batch")
+        self._ahead = ahead()
+        self._pool = ThreadPoolExecutor(self._ahead, thread_name_prefix="batch")
 
     def __enter__(self) -> Self:
         """Begin the first films."""
-        for _ in range(AHEAD):
+        for _ in range(self._ahead):
             self._begin()
         return self
 
