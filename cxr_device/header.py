@@ -175,7 +175,8 @@ def _number(dataset: dict[str, Any], keyword: str, kind: type[Any]) -> Any:  # n
 
 def _table(item: Dataset) -> LookupTable:
     """Read a lookup table's descriptor and data, entries of 8 bits packed in words unpacked."""
-    descriptor = tuple(int(value) for value in _values(_named(item), "LUTDescriptor") or ())
+    stated = {"LUTDescriptor": item.get("LUTDescriptor")}  # its other elements are left unread
+    descriptor = tuple(int(value) for value in _values(stated, "LUTDescriptor") or ())
     data = item.get("LUTData", ())
     if isinstance(data, bytes):
         step = 1 if len(descriptor) == 3 and descriptor[0] == len(data) else 2  # noqa: PLR2004
