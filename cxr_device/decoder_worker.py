@@ -49,7 +49,7 @@ MEMORY_LIMIT: Final = 1536 * 2**20
 START_LIMIT_S: Final = 30.0
 """Seconds for the process to start; it takes 0.3 on an idle core."""
 _THREADS: Final = 2
-"""Threads of the JPEG 2000 decoder, the slowest of all; the frame does not depend on them. Each takes
+"""Threads of the JPEG 2000 decoder, the slowest one; the frame does not depend on them. Each takes
 address space of its own, so more of them would take from the largest film."""
 REGION: Final = 72 * 2**20
 """Bytes of shared memory each way: 6,000 x 6,000 pixels of 2 bytes; a stream of 64 MiB."""
