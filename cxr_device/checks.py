@@ -5,7 +5,8 @@ functions that decide stand in `intake`, `guards`, `decoding` and `device`, unde
 """
 
 from dataclasses import dataclass, fields
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from cxr_device.label import Label
 from cxr_device.vocabulary import FAILURES, CheckCode, Outcome
@@ -96,9 +97,14 @@ class Description:
 
     def accepted_by(self, label: Label) -> str:
         """Say what is accepted, with the label's values filled in."""
-        values = {field.name: getattr(label, field.name) for field in fields(label)}
-        values["max_single_level_share"] = f"{label.max_single_level_share:.0%}"
-        return self.accepted.format(**values)
+        return self.accepted.format_map(_values(label))
+
+
+@cache
+def _values(label: Label) -> dict[str, Any]:
+    """Collect what a text may name of a label, once: each film's checks name it again."""
+    values = {field.name: getattr(label, field.name) for field in fields(label)}
+    return values | {"max_single_level_share": f"{label.max_single_level_share:.0%}"}
 
 
 DESCRIPTIONS: Final[dict[CheckCode, Description]] = {

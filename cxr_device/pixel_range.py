@@ -12,8 +12,8 @@ from cxr_device.vocabulary import Outcome
 
 __all__ = ["judge_pixels"]
 
-_SAMPLE: Final = 4_000_000
-"""Pixels; a larger frame is judged by every fourth row."""
+_SAMPLE: Final = 500_000
+"""Pixels counted at least; a frame of several times as many is counted by every such row."""
 _PART: Final = 65_536
 """Pixels counted at once: NumPy widens them to eight bytes each, which then stay in the cache."""
 
@@ -35,7 +35,7 @@ def judge_pixels(
     They are judged as they are stored and, where a `table` maps stored values to grey, as it shows
     them: a window off the film's range shows nothing. Raises nothing; a value above the stored
     bits is refused, not masked. The maximum and the padding are taken over every pixel, the counts
-    over a quarter of the pixels of a large frame.
+    over evenly spaced rows of a large frame.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def judge_pixels(
         padded = np.count_nonzero((stored >= low) & (stored <= high)) / stored.size
         if padded > MAX_PADDING_SHARE:
             return _rejected(f"{padded:.1%} padding", "too little of the frame is film")
-    sample = stored[::4] if stored.size > _SAMPLE else stored
+    sample = stored[:: max(1, stored.size // _SAMPLE)]
     counts = _histogram(sample, bits_stored)
     shown = _levels(counts)
     fault = _fault(counts, label)

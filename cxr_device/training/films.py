@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from cxr_device.errors import DatasetError, words_of
 from cxr_device.network import FINDINGS, HEADS
-from cxr_device.preprocessing import INPUT_SIZE, levels, resize
-from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.preprocessing import INPUT_SIZE, resize
 from cxr_device.release import PACKAGE
 from cxr_device.training.image_file import DamagedImageError, read_image
 from cxr_device.training.manifest import read_ages, read_table
@@ -217,8 +216,7 @@ def _square(path: str, size: int) -> NDArray[np.uint16]:
         stored = read_image(Path(path)).stored
     except DamagedImageError as error:
         raise DatasetError(Path(path), str(error), "leave it out of the manifest") from error
-    film = AcceptedRadiograph(stored=stored, maximum=255, inverted=False)
-    return resize(levels(film), size).astype(np.uint16)
+    return resize(stored, size).astype(np.uint16)
 
 
 def squares(films: pd.DataFrame, *, size: int, cache: Path) -> NDArray[np.uint16]:

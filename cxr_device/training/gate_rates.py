@@ -17,8 +17,7 @@ from PIL import Image
 from cxr_device import runtimes
 from cxr_device.errors import DatasetError
 from cxr_device.pixel_gate import CONTENTS, Content, probabilities
-from cxr_device.preprocessing import INPUT_SIZE, levels, resize, standardize
-from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.preprocessing import INPUT_SIZE, resize, standardize
 from cxr_device.release import PACKAGE, Release
 from cxr_device.training.films import read_manifests, squares
 from cxr_device.training.gate_films import FAULTS, Fault, FaultName
@@ -198,8 +197,7 @@ def _square(path: Path) -> NDArray[np.float32]:
             stored = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DamagedImageError(f"is no picture that Pillow opens ({error})") from error
-    film = AcceptedRadiograph(stored=stored, maximum=255, inverted=False)
-    return resize(levels(film), INPUT_SIZE)
+    return resize(stored)
 
 
 def _described(film: Mapping[Hashable, object], split: str) -> dict[str, object]:

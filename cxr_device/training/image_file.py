@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_device.preprocessing import levels, resize
-from cxr_device.radiograph import AcceptedRadiograph
+from cxr_device.preprocessing import resize
 
 __all__ = ["DamagedImageError", "ImageFile", "read_image", "square"]
 
@@ -101,6 +100,4 @@ def square(path: Path, size: int) -> tuple[NDArray[np.uint8] | None, str]:
         image = read_image(path)
     except DamagedImageError as error:
         return None, str(error)
-    film = AcceptedRadiograph(stored=image.stored, maximum=255, inverted=False)
-    levels_of_16_bits = resize(levels(film), size)
-    return np.rint(levels_of_16_bits / 257).astype(np.uint8), image.sha256
+    return np.rint(resize(image.stored, size) / 257).astype(np.uint8), image.sha256

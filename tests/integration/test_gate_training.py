@@ -197,7 +197,7 @@ def test_a_batch_holds_each_content_and_films_of_the_networks_side() -> None:
 def test_the_gate_exchanges_upright_and_mirrored_in_a_mirror_image(release: Release) -> None:
     infer = runtimes.on_cpu(release.pixel_gate.graph, threads=1)
     frame = draw(opacity=True, rng=np.random.default_rng(3), side=448)
-    film = standardize(resize(frame.astype(np.float32), 224))[np.newaxis, np.newaxis]
+    film = standardize(resize(frame, 224))[np.newaxis, np.newaxis]
     seen, mirrored = infer(film)[0], infer(np.ascontiguousarray(film[..., ::-1]))[0]
     assert int(np.argmax(seen)) == CONTENTS.index(Content.UPRIGHT)
     assert int(np.argmax(mirrored)) == CONTENTS.index(Content.MIRRORED)
