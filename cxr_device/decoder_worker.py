@@ -13,7 +13,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import weakref
 from collections.abc import Iterator
@@ -67,7 +66,7 @@ class Worker:
     """The parent's end of one worker process."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
+        self._file = os.fdopen(os.memfd_create("frames"), "r+b")  # a film on no disk
         self._file.truncate(2 * REGION)
         self._shared = mmap.mmap(self._file.fileno(), 2 * REGION)
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

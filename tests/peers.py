@@ -169,12 +169,15 @@ def store(port: int, *films: FileDataset, **settings: Any) -> list[int]:
     return statuses
 
 
-def store_bytes(association: Association, data: bytes, *, sop_class: str = DX) -> int:
+def store_bytes(
+    association: Association, data: bytes, *, sop_class: str = DX, sop_instance: str | None = None
+) -> int:
     """Send bytes as a data set, whatever they are; the status, or -1 without a response."""
     (context,) = (c for c in association.accepted_contexts if c.abstract_syntax == sop_class)
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, generate_uid()
+    request.AffectedSOPClassUID = sop_class
+    request.AffectedSOPInstanceUID = sop_instance or generate_uid()
     request.DataSet = BytesIO(data)
     association._reactor_checkpoint.clear()  # noqa: SLF001  # as send_c_store does
     association.dimse.send_msg(request, context.context_id or 0)

@@ -382,6 +382,23 @@ def test_a_film_without_a_series_is_not_told_success(small_device: Device, tmp_p
         assert store(made.port, no_series, film(2)) == [0xC000, 0x0000]
 
 
+@verifies("SRS-367@17be9181", level="unit")
+def test_a_request_that_names_another_instance_is_refused_and_nothing_kept(
+    small_device: Device, tmp_path: Path
+) -> None:
+    first, other = film(1), film(2)
+    with serving(tmp_path, small_device) as made:
+        association = associate(made.port)
+        named = store_bytes(association, data_set(first), sop_instance=other.SOPInstanceUID)
+        association.release()
+        assert named == 0xC000
+        assert made.kept() == []
+        (told,) = made.told("message_refused")
+        assert (told["caller"], told["reason"]) == ("MODALITY", "names another instance")
+        assert store(made.port, first, other) == [0x0000, 0x0000]
+        assert len(made.kept()) == 2
+
+
 @verifies("SRS-392@a7758883", level="unit")
 def test_bytes_that_no_answer_can_name_are_told_apart(small_device: Device) -> None:
     data = to_bytes(film(1))

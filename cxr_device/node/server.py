@@ -166,14 +166,20 @@ class Server:
 
     def _keep(self, data: bytes, event: evt.Event, caller: str) -> int:
         checked = self._device.check_header(data, duplicate_uid=FIRST_ARRIVAL)
+        uid = checked.source.sop_instance_uid
+        uid = uid if uid and _UID.fullmatch(uid) else None
+        named = getattr(event.request, "AffectedSOPInstanceUID", None)  # as a C-STORE has
+        if uid not in (None, named):
+            # kept, it would be the first arrival of its bytes: their right request got no answer
+            self._journal.note("message_refused", caller=caller, reason="names another instance")
+            return CANNOT_UNDERSTAND
         status = _STATUS[checked.exit_code]
         if status == SUCCESS and not _can_be_answered(data, checked.source):
             status = CANNOT_UNDERSTAND
-        uid = checked.source.sop_instance_uid
         film, is_new = self._queue.receive(
             data,
             sop_class_uid=str(event.request.AffectedSOPClassUID),
-            sop_instance_uid=uid if uid and _UID.fullmatch(uid) else None,
+            sop_instance_uid=uid,
             caller=caller,
             is_accepted=status == SUCCESS,
             received_at=time.time(),

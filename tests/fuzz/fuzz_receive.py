@@ -138,7 +138,8 @@ def store_request(data: bytes) -> bytes:
     """A C-STORE request of any bytes."""
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = DX, "1.2.3"
+    request.AffectedSOPClassUID = DX
+    request.AffectedSOPInstanceUID = film(1).SOPInstanceUID  # that of the seeds
     request.DataSet = BytesIO(data)
     return pdus(C_STORE_RQ(), request)
 

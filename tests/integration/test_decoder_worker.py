@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,20 @@ def test_a_worker_that_never_answers_is_ended_at_the_limit(
         decoder.decode(film)
     decoder._time_limit_s = 120.0  # noqa: SLF001
     assert np.array_equal(decoder.decode(film).stored, pixels())
+
+
+@verifies("SRS-366@72471aa6")
+def test_a_frame_lies_in_memory_alone(
+    decoder: Decoder, film: Radiograph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = str(tmp_path / "absent")
+    monkeypatch.setattr("tempfile.tempdir", absent)
+    monkeypatch.setenv("TMPDIR", absent)
+    assert np.array_equal(decoder.decode(film).stored, pixels())
+    maps = Path("/proc", str(worker_of(decoder)), "maps").read_text(encoding="utf-8")
+    shared = [line.split(maxsplit=5)[-1] for line in maps.splitlines() if " rw-s " in line]
+    assert shared
+    assert all(name.startswith("/memfd:") for name in shared)
 
 
 @verifies("SRS-133@24fd9d3d", "SRS-134@45e5cd16", level="integration")

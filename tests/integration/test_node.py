@@ -501,7 +501,8 @@ def test_hostile_data_sets_get_a_status_and_stop_nobody(device: Device, tmp_path
         hostile.append(bytes(flipped))
     with archive() as peer, running(device, tmp_path, peer) as node:
         association = associate(node.port)
-        statuses = [store_bytes(association, each) for each in hostile]
+        uid = film(1).SOPInstanceUID
+        statuses = [store_bytes(association, each, sop_instance=uid) for each in hostile]
         association.release()
         assert store(node.port, film(2, PatientAge="010Y")) == [0xA900]
         wait(lambda: node.queue.counts()[State.RECEIVED] == 0)
