@@ -35,6 +35,8 @@ a product. `reduce`: acceptable after reduction as far as possible, with a benef
 
 _MUTATION_LIMIT: Final = 0.95
 """Share of mutants of a control's code that must die."""
+_LEAST_TRIED: Final = 15
+"""Mutants of a module that a sample holds, where there are so many: one that dies proves little."""
 
 
 _RECORD: Final = re.compile(r"\S+\.(?:json|toml)\S*|\S+#/\S*")
@@ -217,8 +219,11 @@ def r15(dossier: Dossier) -> Iterator[Finding]:
         elif record.key != target.key:
             text = f"mutants of {target.module} were tried on other code or tests: make mutation"
             yield Finding("R15", first, target.module, 1, text)
-        elif record.generated and not record.outcomes:
-            text = f"none of the {record.generated} mutants of {target.module} was tried"
+        elif len(record.outcomes) < min(record.generated, _LEAST_TRIED):
+            text = (
+                f"{len(record.outcomes)} of {record.generated} mutants of {target.module} were "
+                f"tried, a sample holds {_LEAST_TRIED}: make mutation"
+            )
             yield Finding("R15", first, target.module, 1, text)
         elif record.score < _MUTATION_LIMIT:
             text = (
