@@ -9,8 +9,11 @@ from io import BytesIO
 from typing import Any, Final
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.values import convert_value
 
 from cxr_device.radiograph import Code, LookupTable
 
@@ -79,6 +82,9 @@ WANTED: Final = frozenset(
 )  # fmt: skip
 """Tags of the elements that are parsed."""
 
+_ALONE: Final = frozenset({"AS", "CS", "DA", "DS", "IS", "SS", "UI", "US"})
+"""Value representations that need neither a character set nor another element to be read."""
+
 
 class HeaderError(Exception):
     """An element cannot be read as what it is; `value` names it, or what the parser threw."""
@@ -108,7 +114,14 @@ def read_header(data: bytes, *, implicit: bool) -> dict[str, Any]:
 
 def _named(dataset: Dataset) -> dict[str, Any]:
     """Values of a data set by keyword; each is converted once."""
-    return {element.keyword: element.value for element in dataset}
+    return {keyword_for_tag(tag): _value(dataset, tag, raw) for tag, raw in dataset.items()}
+
+
+def _value(dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement) -> Any:  # noqa: ANN401
+    """Convert one element by pydicom, its value alone where nothing else of the data set counts."""
+    if isinstance(raw, RawDataElement) and raw.VR in _ALONE:
+        return convert_value(raw.VR, raw)
+    return dataset[tag].value  # looks at the character set, the dictionary, other elements
 
 
 def _fields(dataset: dict[str, Any]) -> dict[str, Any]:

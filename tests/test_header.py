@@ -1,8 +1,16 @@
 """The header: what is read of the elements that are handed over, and what is left unread."""
 
 import struct
+import warnings
+from io import BytesIO
+from typing import Any
 
-from cxr_device.header import read_header
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.datadict import dictionary_VR
+from pydicom.filereader import read_dataset
+
+from cxr_device.header import WANTED, _named, read_header
 from cxr_device.radiograph import LookupTable
 from verification import verifies
 
@@ -20,3 +28,49 @@ def test_a_damaged_element_beside_a_table_leaves_the_table_readable() -> None:
     sequence = element(0x00283000, element(0xFFFEE000, odd_rows + table))
     found = read_header(sequence, implicit=True)["modality_lut"]
     assert found == LookupTable(descriptor=(2, 0, 16), data=(5, 6))
+
+
+def _outcome(job: Any) -> Any:
+    """What a job gives or, where it raises, which error."""
+    try:
+        return job()
+    except Exception as error:  # noqa: BLE001  # which one is what is compared
+        return type(error)
+
+
+VALUES = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from([b"", b"1.5\\2", b"12 ", b"PA", b"1.2.840\0", b"20200101", b"045Y", b"a\\b"]),
+)
+
+
+@verifies("SRS-105@6aad26ca", level="unit")
+@settings(max_examples=300, deadline=None)
+@given(
+    values=st.dictionaries(
+        st.sampled_from(sorted(WANTED)), st.tuples(st.booleans(), VALUES), min_size=1, max_size=12
+    ),
+    implicit=st.booleans(),
+)
+def test_each_value_is_the_one_that_pydicom_gives_the_element(
+    *, values: dict[int, tuple[bool, bytes]], implicit: bool
+) -> None:
+    data = b""
+    for tag, (is_unknown, value) in sorted(values.items()):
+        vr = "UN" if is_unknown else dictionary_VR(tag)[:2]
+        if implicit:
+            data += element(tag, value)
+        elif vr in ("SQ", "UN"):
+            data += struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value))
+            data += value
+        else:
+            head = (tag >> 16, tag & 0xFFFF, vr.encode(), len(value))
+            data += struct.pack("<HH2sH", *head) + value
+
+    def parsed() -> Any:
+        return read_dataset(BytesIO(data), implicit, is_little_endian=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = _outcome(lambda: {each.keyword: each.value for each in parsed()})
+        assert repr(_outcome(lambda: _named(parsed()))) == repr(expected)
