@@ -12,7 +12,7 @@ from cxr_device.vocabulary import Outcome
 
 __all__ = ["judge_pixels"]
 
-_SAMPLE: Final = 500_000
+_SAMPLE: Final = 250_000
 """Pixels counted at least; a frame of several times as many is counted by every such row."""
 _PART: Final = 65_536
 """Pixels counted at once: NumPy widens them to eight bytes each, which then stay in the cache."""

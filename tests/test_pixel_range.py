@@ -21,9 +21,9 @@ def test_a_film_needs_enough_grey_levels(count: int, outcome: Outcome, label: La
 def test_a_film_mostly_at_one_level_is_refused(
     share: float, outcome: Outcome, label: Label
 ) -> None:
-    flat = (np.arange(900_000) % 3000 + 1).astype(np.uint16)
-    flat[: int(share * 900_000)] = 0
-    verdict = judge_pixels(flat.reshape(900, 1000), bits_stored=12, label=label)
+    flat = (np.arange(480_000) % 3000 + 1).astype(np.uint16)
+    flat[: int(share * 480_000)] = 0
+    verdict = judge_pixels(flat.reshape(480, 1000), bits_stored=12, label=label)
     assert verdict.outcome is outcome
 
 
@@ -41,11 +41,15 @@ def test_a_level_above_the_stored_bits_is_refused(
 @pytest.mark.parametrize(
     ("rows", "columns", "outcome"),
     [
-        (1000, 999, Outcome.PASS),  # every pixel is counted
-        (1000, 1000, Outcome.REJECT),  # 1,000,000 pixels: every second row shows half a million
+        (499, 1000, Outcome.PASS),  # every pixel is counted
+        (
+            500,
+            1000,
+            Outcome.REJECT,
+        ),  # 500,000 pixels: every second row shows a quarter of a million
     ],
 )
-def test_at_least_half_a_million_pixels_are_counted(
+def test_a_quarter_of_a_million_pixels_are_counted(
     rows: int, columns: int, outcome: Outcome, label: Label
 ) -> None:
     frame = (np.arange(rows * columns) % 4000).reshape(rows, columns).astype(np.uint16)
@@ -57,7 +61,7 @@ def test_at_least_half_a_million_pixels_are_counted(
 def test_the_counted_rows_lie_evenly_over_the_frame(label: Label) -> None:
     frame = (np.arange(2000 * 2000) % 3999 + 1).reshape(2000, 2000).astype(np.uint16)
     frame[:, :600] = 0  # 30 % of what is judged, below the limit
-    frame[np.arange(2000) % 8 != 0] = 0  # between the counted rows; twice as many would count half
+    frame[np.arange(2000) % 16 != 0] = 0  # between the counted rows; twice as many would count half
     assert judge_pixels(frame, bits_stored=12, label=label).outcome is Outcome.PASS
 
 
@@ -98,7 +102,7 @@ def test_padding_may_cover_45_percent_of_a_film(more: int, outcome: Outcome, lab
 
 @verifies("SRS-124@d12ccafc", "RC-124@293df7e2", level="integration")
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-@pytest.mark.parametrize(("side", "step"), [(640, 1), (2000, 8)])
+@pytest.mark.parametrize(("side", "step"), [(640, 1), (2000, 16)])
 def test_every_judged_pixel_is_counted_in_8_bits_as_in_16(
     kind: type[np.uint8 | np.uint16], side: int, step: int, label: Label
 ) -> None:

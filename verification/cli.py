@@ -343,7 +343,10 @@ def vulnerabilities(ctx: click.Context, database: Path, max_age: int) -> None:
 )
 @click.pass_context
 def submission(ctx: click.Context, attachments: tuple[str, ...], out: Path) -> None:
-    """Print the submission: one PDF for each attachment, and their digests."""
+    """Print the submission: one PDF for each attachment, and their digests.
+
+    With names of attachments, those alone, and no digests of the whole.
+    """
     from verification import submission as module  # noqa: PLC0415  # lazy
     from verification.repository import find_root  # noqa: PLC0415  # lazy
 

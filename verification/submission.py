@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from verification import sbom
 from verification.findings import ProjectError
@@ -26,6 +26,7 @@ from verification.repository import Repository
 
 __all__ = ["Attachment", "attachments", "build", "for_paper"]
 
+_RECORD: Final = "submission.json"
 _IDS: Final = re.compile(r'(\s(?:id|name))="([^"]*)"')
 _LINKS: Final = re.compile(r'<a\b([^>]*?)\shref="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 _RANDOM: Final = re.compile(r' id="SNCB-[0-9a-f]+"')
@@ -209,10 +210,11 @@ def _bill_of_materials(root: Path, out: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def build(
-    root: Path, out: Path, *, say: Callable[[str], None], only: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Print every attachment and the bill of materials; their digests go to submission.json."""
+def build(root: Path, out: Path, *, say: Callable[[str], None], only: tuple[str, ...] = ()) -> None:
+    """Print every attachment and the bill of materials; their digests go to submission.json.
+
+    With `only`, those attachments: there is no submission.json then, which speaks for the whole.
+    """
     repository = Repository(root)
     chosen = [each for each in attachments(root) if not only or each.file in only]
     if unknown := sorted(set(only) - {each.file for each in chosen}):
@@ -226,6 +228,7 @@ def build(
     state = f"cxr_device {repository.version}, commit {commit[:12]}{dirty}, draft"
     pages = out / "pages"
     out.mkdir(parents=True, exist_ok=True)
+    (out / _RECORD).unlink(missing_ok=True)  # its digests are those of what is printed anew
     shutil.rmtree(pages, ignore_errors=True)
     _pages(root, pages)
     style = (root / "docs" / "_static" / "print.css").read_text("utf-8")
@@ -241,6 +244,9 @@ def build(
         _print(page, pdf, identifier)
         digests[pdf.name] = hashlib.sha256(pdf.read_bytes()).hexdigest()
         say(f"{digests[pdf.name][:16]}  {pdf.name}")
+    if only:
+        say(f"{len(digests)} of {len(attachments(root))} attachments, so no {_RECORD}")
+        return
     whole = hashlib.sha256("".join(f"{v}  {k}\n" for k, v in sorted(digests.items())).encode())
     record = {
         "commit": commit,
@@ -248,8 +254,5 @@ def build(
         "files": digests,
         "sha256": whole.hexdigest(),
     }
-    (out / "submission.json").write_text(
-        json.dumps(record, indent=1, sort_keys=True) + "\n", "utf-8"
-    )
+    (out / _RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", "utf-8")
     say(f"{whole.hexdigest()[:16]}  the whole of {len(digests)} files")
-    return record
