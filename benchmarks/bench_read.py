@@ -8,12 +8,13 @@ with random weights (the time is that of trained ones). It is no dependency of t
 (pip install torchxrayvision); to decode JPEG lossless pydicom needs another package, python-gdcm.
 A syntax that the peer cannot decode here is named in the file, without a ratio.
 
-The claim is the ratio of processor times (this process with its threads, and the decoding worker).
-On a machine that others load too it means more than wall clock, but it is no longer that of a quiet
-one: the side that works more in memory, the peer, is slowed more. The load stands beside it. Idle
-threads sleep on both sides (OMP_WAIT_POLICY), for the peer's would spin for seconds where another
-program has the core. Both sides take turns in each round. The device's part holds what the peer has
-not: SHA-256 of the file, every guard, a decoder that may die.
+The claim is the ratio of processor times (this process with its threads, and the decoding worker);
+that of wall clock stands beside it, where SHA-256 has the other core. On a machine that others load
+too the first means more, but it is no longer that of a quiet one: the side that works more in
+memory, the peer, is slowed more. The load is written beside both. Idle threads sleep on both sides
+(OMP_WAIT_POLICY), for the peer's would spin for seconds where another program has the core. Both
+sides take turns: of a second of the peer for the network's input, of one pass over the batch. The
+device's part holds what the peer has not: SHA-256 of the file, every guard, a decoder that may die.
 """
 
 import argparse
@@ -57,8 +58,15 @@ RESULTS = Path(__file__).parent / "results/read.json"
 SYNTAXES = {
     "RLE": RLE, "JPEG lossless": JPEG_LOSSLESS_SV1, "JPEG-LS": JPEG_LS, "JPEG 2000": J2K_LOSSLESS,
 }  # fmt: skip
+RAW_8, RAW_12 = "raw, 8 bits, 1024 x 1024", "raw, 12 bits, 3000 x 2500"
+GOALS = {RAW_8: 10, RAW_12: 20, "RLE": 8, "JPEG lossless": 4, "JPEG-LS": 3.5, "JPEG 2000": 1.3}
+"""Ratio aimed at, file to network input."""
+WHOLE_GOAL = 20
+"""Ratio aimed at, file to answer, of a batch."""
 LARGE = (3000, 2500)
 """Rows and columns of the 12-bit films."""
+TURN_S = 1.0
+"""Seconds that a turn of the peer lasts, or one film: films are read one after another."""
 
 
 def films(folder: Path, source: Path | None) -> dict[str, Path]:
@@ -70,8 +78,8 @@ def films(folder: Path, source: Path | None) -> dict[str, Path]:
     large = (np.asarray(grown) + noise).round().clip(0, 4095).astype(np.uint16)
     spacing = {"ImagerPixelSpacing": [0.14, 0.14]}
     made = {
-        "raw, 8 bits, 1024 x 1024": dx(small, bits_stored=8),
-        "raw, 12 bits, 3000 x 2500": dx(large, **spacing),
+        RAW_8: dx(small, bits_stored=8),
+        RAW_12: dx(large, **spacing),
         **{name: compressed(dx(large, **spacing), uid) for name, uid in SYNTAXES.items()},
     }
     paths = {}
@@ -91,21 +99,24 @@ def children_s() -> float:
     return seconds
 
 
-def once(job: Callable[[], Any]) -> tuple[float, float]:
-    """Processor and wall-clock milliseconds of one call."""
+def turn(job: Callable[[], Any], films: int) -> tuple[float, float]:
+    """Processor and wall-clock milliseconds of a film, of some one after another."""
     children = children_s()  # first and last: looking takes time too
     wall, own = time.perf_counter(), time.process_time()
-    job()
+    for _ in range(films):
+        job()
     own, wall = time.process_time() - own, time.perf_counter() - wall
-    return 1e3 * (own + children_s() - children), 1e3 * wall
+    return 1e3 * (own + children_s() - children) / films, 1e3 * wall / films
 
 
-def both(device: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> dict[str, Any]:
-    """Medians of interleaved rounds after one warm-up, and the peer's time by the device's."""
+def both(
+    device: Callable[[], Any], peer: Callable[[], Any], rounds: int, films: int = 1
+) -> dict[str, Any]:
+    """Medians of interleaved turns after one warm-up, and the peer's time by the device's."""
     times: dict[str, list[tuple[float, float]]] = {"device": [], "torchxrayvision": []}
     for number in range(rounds + 1):
         for name, job in (("device", device), ("torchxrayvision", peer)):
-            found = once(job)
+            found = turn(job, films)
             if number:
                 times[name].append(found)
     medians = {
@@ -122,15 +133,19 @@ def both(device: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> dic
     return figures
 
 
-def inputs(paths: dict[str, Path], peer: Callable[[Path], Any], rounds: int) -> dict[str, Any]:
+def inputs(
+    paths: dict[str, Path], peer: Callable[[Path], Any], rounds: int
+) -> list[dict[str, Any]]:
     """Measure file to network input; the device's network is left out of its path."""
     release = Release.load()
     nothing = np.zeros((1, len(release.heads)), dtype=np.float32)
     passing = np.array([[9.0, -9.0, -9.0, -9.0, -9.0]], dtype=np.float32)  # the gate lets it in
     device = Device(release, infer=lambda _pixels: nothing, gate=lambda _pixels: passing)
     device._decoder = Decoder(time_limit_s=300.0)  # noqa: SLF001  # a busy machine is no hang
-    found: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []
     for name, path in paths.items():
+        row: dict[str, Any] = {"film": name, "goal": GOALS[name]}
+        found.append(row)
 
         def read(path: Path = path) -> None:
             result = device.read(path)
@@ -141,20 +156,21 @@ def inputs(paths: dict[str, Path], peer: Callable[[Path], Any], rounds: int) -> 
 
         try:
             theirs()
+            films = max(1, round(1e3 * TURN_S / turn(theirs, 1)[1]))
         except (RuntimeError, NotImplementedError) as error:
-            found[name] = {"torchxrayvision": f"cannot decode here: {type(error).__name__}"}
+            row["torchxrayvision"] = f"cannot decode here: {type(error).__name__}"
             continue
-        found[name] = both(read, theirs, rounds)
-        print(name, found[name], flush=True)
+        row |= {"films": films, **both(read, theirs, rounds, films)}
+        print(row, flush=True)
     device.close()
     return found
 
 
-def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> dict[str, Any]:
+def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> list[dict[str, Any]]:
     """Measure file to answer over a batch of raw films, one pass each."""
     device = Device.load()
-    found: dict[str, Any] = {}
-    for name in list(paths)[:2]:
+    found: list[dict[str, Any]] = []
+    for name in (RAW_8, RAW_12):
         batch = [paths[name]] * count
 
         def read(batch: list[Path] = batch) -> None:
@@ -166,8 +182,8 @@ def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> di
                 peer(film)
 
         figures = both(read, theirs, rounds=1)
-        found[name] = {"films": count, **figures}
-        print("whole", name, found[name], flush=True)
+        found.append({"film": name, "films": count, "goal": WHOLE_GOAL, **figures})
+        print("whole", found[-1], flush=True)
     device.close()
     return found
 
@@ -239,7 +255,10 @@ def main() -> None:
             ("file_to_answer", lambda: whole(paths, answer, asked.films)),
             ("first_result_processor_s", first_result_s),
             ("file_to_input", lambda: inputs(paths, shaped, asked.rounds)),
-            ("peak_mib", lambda: {key: peak_mib(paths[key]) for key in list(paths)[1::4]}),
+            (
+                "peak_mib",
+                lambda: {"raw": peak_mib(paths[RAW_12]), "jpeg_2000": peak_mib(paths["JPEG 2000"])},
+            ),
         ):
             figures[name] = measure()
             figures["load_average"] = [round(load, 1), round(os.getloadavg()[0], 1)]
