@@ -23,6 +23,8 @@ from builders import (
 from cxr_device import Analyzed, Device, Failed, IntegrityError, Rejected
 from cxr_device.checks import DESCRIPTIONS
 from cxr_device.outputs.json_record import record
+from cxr_device.preprocessing import levels, prepare, resize, standardize
+from cxr_device.radiograph import AcceptedRadiograph
 from cxr_device.release import PACKAGE, Release
 from cxr_device.result import Checked
 from cxr_device.vocabulary import CheckCode, Flag, Outcome
@@ -309,7 +311,6 @@ def test_a_moved_threshold_stops_the_device(package: Path) -> None:
 def test_the_runtime_equals_the_network_it_was_exported_from(release: Release) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     from cxr_device import runtimes  # noqa: PLC0415
-    from cxr_device.preprocessing import resize, standardize  # noqa: PLC0415
 
     films = [
         standardize(resize(pixels(opacity=o, seed=s)))[None] for o in (True, False) for s in (1, 2)
@@ -345,3 +346,19 @@ def test_every_code_is_described_once_with_an_action() -> None:
     assert all(d.action and d.hazard and d.accepted and d.otherwise for d in DESCRIPTIONS.values())
     with pytest.raises(ValueError, match="LATERAL"):
         CheckCode("LATERAL")
+
+
+@verifies("SRS-135@52b2a92d", "RC-135@9bcc93e2", "SRS-137@8ea9322f", level="integration")
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("windowed", [False, True])
+def test_the_network_sees_the_levels_that_the_display_copy_is_drawn_from(
+    *, windowed: bool, inverted: bool
+) -> None:
+    table = np.linspace(65_534, 0, 4096).round().astype(np.uint16) if windowed else None
+    film = AcceptedRadiograph(
+        stored=pixels(side=1501), maximum=4095, inverted=inverted, table=table, table_maximum=65_534
+    )
+    shown = standardize(resize(levels(film)))
+    assert np.array_equal(prepare(film).pixels[0, 0], shown)
+    other = standardize(resize(film.stored, maximum=4095))  # neither windowed nor inverted
+    assert np.allclose(shown, other, atol=0.01) == (windowed == inverted)

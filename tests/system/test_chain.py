@@ -77,7 +77,10 @@ def package_digests() -> dict[str, str]:
     return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@verifies("SRS-320@79c4d36e", "SRS-321@307293d6", "RC-320@0319c052", level="system")
+@verifies(
+    "SRS-320@79c4d36e", "SRS-321@307293d6", "RC-320@0319c052",
+    "SRS-164@f5c210e6", "RC-164@7c14f81f", level="system",
+)  # fmt: skip
 def test_a_download_becomes_a_device_that_reads(shared_data: Path, tmp_path: Path) -> None:
     before = package_digests()
     nih, prepared, trained = tmp_path / "nih", tmp_path / "prepared", tmp_path / "run"
