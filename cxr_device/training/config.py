@@ -68,6 +68,10 @@ class TrainingConfig:
     """Finished runs, beside this run's folder, whose mean probability softens the labels."""
     teacher_share: Share = 0.5
     """Weight of the teachers' probability in a label; the label has the rest."""
+    teach: Literal["films", "views"] = "films"
+    """What the teachers answer: each whole film once, before the first epoch; or every view that
+    augmentation makes of it, whose student learns the teachers' answer to that very view (Beyer et
+    al., Knowledge distillation: a good teacher is patient and consistent, CVPR 2022)."""
     soft_labels: str = ""
     """Parquet table, relative to the data folder, that stands for teachers: `file` as in the
     manifests and a probability for each head, best of networks that did not learn the film."""
@@ -117,6 +121,11 @@ class TrainingConfig:
                 not (self.teachers and self.soft_labels),
                 "teachers and soft_labels",
                 "name one of them",
+            ),
+            (
+                self.teach == "films" or bool(self.teachers),
+                f"teach {self.teach!r} without teachers",
+                "name the finished runs that answer",
             ),
             (
                 all(g == 0 or g >= 1 for g in (self.gamma_positive, self.gamma_negative))

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr_device.errors import DatasetError, TrainingError
@@ -48,7 +49,7 @@ from cxr_device.training.run_folder import (
     versions,
 )
 from cxr_device.training.start import start_from
-from cxr_device.training.teachers import blend, tabled, taught
+from cxr_device.training.teachers import Answer, answering, blend, tabled, taught
 from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
 __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
@@ -113,6 +114,8 @@ class _Fit:
     started: dict[str, str]
     wanted: NDArray[np.float32]
     """What each film of `train` teaches, shape (n, heads)."""
+    answer: Answer | None
+    """Teachers that answer each view as it comes; None where there are none, or they have done."""
     teachers: dict[str, str]
     """Digest of each teacher's weights, or of the table of soft labels."""
     resident: Tensor | None
@@ -142,8 +145,11 @@ class _Fit:
             )
         wanted = targets(train.table)
         teachers: dict[str, str] = {}
-        if config.teachers:
-            runs = [folder.path.parent / name for name in config.teachers]
+        answer: Answer | None = None
+        runs = [folder.path.parent / name for name in config.teachers]
+        if config.teach == "views":
+            answer, teachers = answering(runs, device=ranks.device)
+        elif runs:
             probability, teachers = taught(train, runs, cache=cache, device=ranks.device)
             wanted = blend(wanted, probability, config.teacher_share)
         elif config.soft_labels:
@@ -155,7 +161,7 @@ class _Fit:
         return cls(
             config=config, data=data, folder=folder, ranks=ranks, train=train, tune=tune,
             digests=digests, net=net, started=started, wanted=wanted, teachers=teachers,
-            resident=_resident(train, ranks.device),
+            answer=answer, resident=_resident(train, ranks.device),
         )  # fmt: skip
 
     def run(self, tell: Callable[[dict[str, Any]], None]) -> Path:
@@ -325,9 +331,15 @@ class _Fit:
     ) -> Tensor:
         config, device = self.config, self.ranks.device
         block = self._block(rows)
-        pixels = config.augmentation(block, size=config.sizes[epoch], generator=generator)
+        side = config.sizes[epoch]
+        seen = side if self.answer is None else INPUT_SIZE
+        pixels = config.augmentation(block, size=seen, generator=generator)
         wanted, offsets = learned
         target, offset = wanted[rows], offsets[rows].to(device)
+        if self.answer is not None:
+            taught = blend(target.numpy(), self.answer(pixels.to(device)), config.teacher_share)
+            target = torch.from_numpy(taught)
+            pixels = interpolate(pixels, size=side, mode="bilinear", antialias=True)
         share, other = 1.0, torch.arange(len(rows))
         if config.mixup > 0:
             seed = int(torch.randint(2**31, (1,), generator=generator))

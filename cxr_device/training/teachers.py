@@ -6,8 +6,11 @@ its compression into one network (Hinton et al., 2015).
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -15,17 +18,23 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.special import expit
+from torch import Tensor, nn
 
+from cxr_device import runtimes
 from cxr_device.errors import DatasetError
-from cxr_device.network import HEADS, build
+from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.training.export import export
 from cxr_device.training.films import Films, pixels_of
 from cxr_device.training.tuning import logits_of
 
-__all__ = ["Taught", "blend", "tabled", "taught"]
+__all__ = ["Answer", "Taught", "answering", "blend", "tabled", "taught"]
 
 Taught = tuple[NDArray[np.float32], dict[str, str]]
 """Probabilities, shape (n, heads), and the digest of each teacher's weights or of their table."""
+
+Answer = Callable[[Tensor], NDArray[np.float32]]
+"""Probabilities, shape (n, heads), from views of films, shape (n, 1, INPUT_SIZE, INPUT_SIZE)."""
 
 
 def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device) -> Taught:
@@ -39,19 +48,61 @@ def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device)
     seen = Films(table=films.table, pixels=pixels_of(films.table, size=INPUT_SIZE, cache=cache))
     total, digests = 0.0, {}
     for run in runs:
-        record = run / "record.json"
-        if not record.is_file():
-            raise DatasetError(run, "holds no record.json", "let this teacher's run finish first")
-        found = json.loads(record.read_text(encoding="utf-8"))
-        weights = run / "weights.safetensors"
-        digest = sha256(weights.read_bytes()).hexdigest()
-        if digest != found["weights_sha256"]:
-            raise DatasetError(weights, "is not what record.json describes", "train it again")
-        net = build(found["config"]["architecture"])
-        net.load_state_dict(load_file(weights))
+        net, digests[run.name] = _finished(run)
         total = total + expit(logits_of(net.to(device), seen))
-        digests[run.name] = digest
     return np.asarray(total / len(runs), dtype=np.float32), digests
+
+
+def answering(runs: list[Path], *, device: torch.device) -> tuple[Answer, dict[str, str]]:
+    """Let the teachers answer views as they come; also the digest of each teacher's weights.
+
+    A mean of probabilities, as `taught` gives it once for each whole film. On the CPU the teachers
+    run as they would be released: exported, in ONNX Runtime, which is several times as fast.
+
+    Raises
+    ------
+    DatasetError
+        As `taught`.
+    """
+    found = {run.name: _finished(run) for run in runs}
+    teachers = [_infer(net, device) for net, _ in found.values()]
+
+    def answer(views: Tensor) -> NDArray[np.float32]:
+        return np.mean([expit(teacher(views)) for teacher in teachers], axis=0)
+
+    return answer, {name: digest for name, (_, digest) in found.items()}
+
+
+def _finished(run: Path) -> tuple[nn.Module, str]:
+    """Network and digest of the weights of a finished run."""
+    record = run / "record.json"
+    if not record.is_file():
+        raise DatasetError(run, "holds no record.json", "let this teacher's run finish first")
+    found = json.loads(record.read_text(encoding="utf-8"))
+    weights = run / "weights.safetensors"
+    digest = sha256(weights.read_bytes()).hexdigest()
+    if digest != found["weights_sha256"]:
+        raise DatasetError(weights, "is not what record.json describes", "train it again")
+    net = build(found["config"]["architecture"])
+    net.load_state_dict(load_file(weights))
+    return net, digest
+
+
+def _infer(net: nn.Module, device: torch.device) -> Callable[[Tensor], NDArray[np.float32]]:
+    """Logits of a teacher for views that lie on `device`."""
+    if device.type == "cpu":
+        with TemporaryDirectory() as folder:  # ONNX Runtime keeps what it read
+            graph = Path(folder) / "teacher.onnx"
+            export(Ensemble([net]), weights=graph.with_suffix(".safetensors"), graph=graph)
+            run = runtimes.on_cpu(graph, threads=torch.get_num_threads())
+        return lambda views: run(views.numpy())
+    return partial(_on_gpu, net.eval().to(device))
+
+
+def _on_gpu(net: nn.Module, views: Tensor) -> NDArray[np.float32]:
+    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
+        logits: NDArray[np.float32] = net(views).float().cpu().numpy()
+    return logits
 
 
 def tabled(films: Films, data: Path, name: str) -> Taught:

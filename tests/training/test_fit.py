@@ -20,12 +20,18 @@ from verification import verifies
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+import torch
 from event_files import told
 from safetensors.numpy import load_file
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from cxr_device.errors import DatasetError, TrainingError
 from cxr_device.network import HEADS
+from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training import cache
+from cxr_device.training import fit as fit_module
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import TrainingConfig
 from cxr_device.training.films import (
@@ -38,7 +44,7 @@ from cxr_device.training.films import (
 )
 from cxr_device.training.fit import fit
 from cxr_device.training.run_folder import commit
-from cxr_device.training.teachers import blend
+from cxr_device.training.teachers import answering, blend
 from cxr_device.training.tuning import within_view_auc
 
 TOML = """
@@ -383,6 +389,38 @@ def test_the_teachers_probability_softens_the_labels(
         assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
         losses.append(record(student)["curve"][0]["loss"])
     assert losses[0] != losses[1]
+
+
+@verifies("SRS-368@0808ba3f", level="integration")
+def test_each_view_is_taught_by_the_answer_to_it(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = config(
+        tmp_path, epochs=1, sizes=[INPUT_SIZE], teachers=["run"], teacher_share=1.0, shards=1,
+        teach="views", learning_rate=1e-9, label_smoothing=0.0,
+    )  # fmt: skip
+    views: list[Tensor] = []
+    wanted: list[Tensor] = []
+    loss = fit_module._loss  # noqa: SLF001
+
+    def learned(logits: Tensor, target: Tensor, **others: Any) -> Tensor:
+        wanted.append(target)
+        return loss(logits, target, **others)
+
+    monkeypatch.setattr(fit_module, "_loss", learned)
+    student = whole.parent / "student-views"
+    with register_module_forward_pre_hook(
+        lambda net, given: (
+            views.append(given[0]) if isinstance(net, EfficientNet) and net.training else None
+        )
+    ):
+        fit(taught, data=data, run=student, cache=tmp_path / "c")
+    assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
+    answer, _ = answering([whole], device=torch.device("cpu"))
+    for pixels, target in zip(views, wanted, strict=True):
+        np.testing.assert_allclose(answer(pixels.contiguous()), target.numpy(), atol=1e-6)
+    with pytest.raises(DatasetError, match="teach 'views' without teachers; name the finished"):
+        config(tmp_path, teach="views")
 
 
 @verifies("SRS-334@d6249e02", level="unit")
