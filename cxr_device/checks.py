@@ -6,12 +6,12 @@ functions that decide stand in `intake`, `guards`, `decoding` and `device`, unde
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from cxr_device.label import Label
 from cxr_device.vocabulary import FAILURES, CheckCode, Outcome
 
-__all__ = ["DESCRIPTIONS", "Check", "Description", "Verdict", "printable"]
+__all__ = ["DESCRIPTIONS", "Check", "Description", "Verdict", "accepted_by", "printable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,28 +83,23 @@ class Description:
     action: str
     """What the person who meets this code can do."""
 
-    def check(self, code: CheckCode, verdict: Verdict, label: Label) -> Check:
-        """Join this description with a verdict."""
+    def check(self, code: CheckCode, verdict: Verdict, accepted: str) -> Check:
+        """Join this description, and what it says is accepted, with a verdict."""
         return Check(
             code=code,
             outcome=verdict.outcome,
             tag=self.tag,
             value=_short(verdict.value),
-            accepted=self.accepted_by(label),
+            accepted=accepted,
             hazard=self.hazard,
             message=_short(verdict.message),
         )
 
     def accepted_by(self, label: Label) -> str:
         """Say what is accepted, with the label's values filled in."""
-        return self.accepted.format_map(_values(label))
-
-
-@cache
-def _values(label: Label) -> dict[str, Any]:
-    """Collect what a text may name of a label, once: each film's checks name it again."""
-    values = {field.name: getattr(label, field.name) for field in fields(label)}
-    return values | {"max_single_level_share": f"{label.max_single_level_share:.0%}"}
+        share = f"{label.max_single_level_share:.0%}"
+        values = {field.name: getattr(label, field.name) for field in fields(label)}
+        return self.accepted.format_map(values | {"max_single_level_share": share})
 
 
 DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
@@ -326,3 +321,9 @@ DESCRIPTIONS: Final[dict[CheckCode, Description]] = {
     ),
 }
 """One description a code, in the order in which the checks run."""
+
+
+@cache
+def accepted_by(label: Label) -> dict[CheckCode, str]:
+    """Say of every check what is accepted, once: each film's checks say it again."""
+    return {code: found.accepted_by(label) for code, found in DESCRIPTIONS.items()}

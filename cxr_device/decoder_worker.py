@@ -83,11 +83,18 @@ class Worker:
         """Kill the process; called once, also when nobody holds the worker any more."""
 
     def decode(
-        self, stream: bytes, syntax: str, shape: tuple[int, int, int], limit_s: float
+        self,
+        stream: list[memoryview],
+        syntax: str,
+        shape: tuple[int, int, int],
+        limit_s: float,
     ) -> NDArray[Any]:
-        """Hand one stream over and wait for its frame, at most `limit_s` seconds."""
-        self._shared[REGION : REGION + len(stream)] = stream
-        request = {"syntax": syntax, "shape": shape, "length": len(stream)}
+        """Hand one stream over, in parts, and wait for its frame, at most `limit_s` seconds."""
+        length = 0
+        for part in stream:
+            self._shared[REGION + length : REGION + length + len(part)] = part
+            length += len(part)
+        request = {"syntax": syntax, "shape": shape, "length": length}
         try:
             if not self._ready:  # a busy host may start a process slowly: not the stream's fault
                 self._answer(START_LIMIT_S)
@@ -149,20 +156,23 @@ def _fill(
 ) -> None:
     """Decode in the worker, into the shared memory where the parent looks for the frame."""
     rows, columns, width = shape
-    frame = np.frombuffer(shared, dtype=f"<u{width}", count=rows * columns)
+    flat = np.frombuffer(shared, dtype=f"<u{width}", count=rows * columns)
+    frame = flat.reshape(rows, columns)
     if syntax == RLE:
-        run_length.unpack(stream, into=frame.view(np.uint8).reshape(-1, width))
-    else:
-        np.copyto(frame.reshape(rows, columns), _decoded(stream, syntax, shape))
-
-
-def _decoded(stream: memoryview, syntax: str, shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Decode a JPEG family; what is not one grey frame of the right size is an error."""
+        run_length.unpack(stream, into=flat.view(np.uint8).reshape(-1, width))
+        return
     import imagecodecs  # noqa: PLC0415  # only the worker pays for it
 
     decode = getattr(imagecodecs, f"{DECODERS[syntax]}_decode")
     options = {"numthreads": _THREADS} if DECODERS[syntax] == "jpeg2k" else {}
-    frame = np.asarray(decode(stream, **options))
+    try:
+        decode(stream, out=frame, **options)
+    except ValueError:  # no frame of this shape and type: signed, of fewer bits, or a wrong one
+        np.copyto(frame, _as_stated(np.asarray(decode(stream, **options)), shape))
+
+
+def _as_stated(frame: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Give stored values the type that the header states; another frame is an error."""
     rows, columns, width = shape
     if frame.shape != (rows, columns) or frame.dtype.kind not in "ui":
         message = f"{frame.dtype} {frame.shape}, the header asks for {rows} x {columns}"

@@ -27,6 +27,8 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 """Last marker of JPEG and JPEG-LS (EOI) and of JPEG 2000 (EOC; ISO/IEC 10918-1, 14495-1, 15444-1).
 Decoders fill a cut frame with grey and say nothing, so a stream without it is refused first. RLE
 has none: its segments must fill the frame."""
+_LOOK: Final = 4096
+"""Bytes looked at once, from the end of a stream, for its last marker."""
 MAX_FRAGMENTS: Final = 65536
 """Fragments of one frame; a film of 64 MiB in fragments of 1 KiB."""
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -103,12 +105,11 @@ class Decoder:
                 self._worker = None
 
     def _in_worker(self, film: Radiograph) -> NDArray[Any]:
-        stream = _frame_bytes(film)
-        has_end = film.transfer_syntax_uid != RLE
-        if has_end and not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        stream = _frame_parts(film)
+        if film.transfer_syntax_uid != RLE and not _has_end(stream):
             raise DecodeError("no end of image", "the compressed stream is cut")
-        if len(stream) > REGION:
-            raise DecodeError(f"{len(stream)} bytes", "the compressed frame is too long")
+        if (length := sum(map(len, stream))) > REGION:
+            raise DecodeError(f"{length} bytes", "the compressed frame is too long")
         with self._lock:
             if self._worker is None:
                 self._worker = Worker()
@@ -150,11 +151,22 @@ def _pixels(film: Radiograph) -> memoryview:
     return film.pixel_data
 
 
-def _frame_bytes(film: Radiograph) -> bytes:
-    """Join the fragments of the one frame (PS3.5 annex A.4)."""
+def _frame_parts(film: Radiograph) -> list[memoryview]:
+    """Find the fragments of the one frame where they lie (PS3.5 annex A.4)."""
     if not film.pixel_data_is_encapsulated:
         raise DecodeError("no fragments", "a compressed frame must be encapsulated")
-    return b"".join(_fragments(_pixels(film)))
+    return _fragments(_pixels(film))
+
+
+def _has_end(stream: list[memoryview]) -> bool:
+    """Whether a stream ends with its last marker, zeros behind it left out."""
+    end = b""
+    for part in reversed(stream):
+        for behind in range(len(part), 0, -_LOOK):
+            end = (bytes(part[max(0, behind - _LOOK) : behind]) + end).rstrip(b"\0")
+            if len(end) >= len(_END_OF_IMAGE):
+                return end.endswith(_END_OF_IMAGE)
+    return False
 
 
 def _fragments(data: memoryview) -> list[memoryview]:

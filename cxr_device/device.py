@@ -14,7 +14,7 @@ import numpy as np
 from pydicom import Dataset
 
 from cxr_device import decoding, guards, intake, preprocessing, runtimes
-from cxr_device.checks import DESCRIPTIONS, Check, Verdict
+from cxr_device.checks import DESCRIPTIONS, Check, Verdict, accepted_by
 from cxr_device.decision import decide
 from cxr_device.errors import ReleaseError
 from cxr_device.explanation import ActivationMap, ClassActivation
@@ -362,10 +362,9 @@ class Device:
     def _checks(self, verdicts: dict[CheckCode, Verdict]) -> tuple[Check, ...]:
         """Every check in its order; what was not run says why."""
         missing = {CheckCode.DUPLICATE_UID: _NODE_ONLY}
+        accepted = accepted_by(self.release.label)
         return tuple(
-            description.check(
-                code, verdicts.get(code, missing.get(code, _NOT_RUN)), self.release.label
-            )
+            description.check(code, verdicts.get(code, missing.get(code, _NOT_RUN)), accepted[code])
             for code, description in DESCRIPTIONS.items()
         )
 

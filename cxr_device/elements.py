@@ -8,8 +8,7 @@ representation, a number of an impossible length, tags out of order or twice, ne
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cxr_device.vocabulary import CheckCode
 
@@ -51,8 +50,7 @@ class ElementError(Exception):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
+class Element(NamedTuple):
     """One data element at the top of a data set: offsets into the bytes that were walked."""
 
     tag: int
@@ -96,7 +94,7 @@ def elements(
         The bytes break the grammar of PS3.5 section 7, or a limit of this module.
     """
     budget, last, size = _Budget(), -1, len(data)
-    while at < size and group in (None, int.from_bytes(data[at : at + 2], "little")):
+    while at < size and (group is None or group == int.from_bytes(data[at : at + 2], "little")):
         tag, vr, value, length = _header(data, at, implicit=implicit)
         budget.spend()
         if tag <= last:
@@ -108,7 +106,7 @@ def elements(
             end = size
         else:
             end = _past(data, value, implicit=implicit or vr == b"UN", budget=budget)
-        yield Element(tag=tag, begin=at, value=value, end=end, is_undefined=length == _UNDEFINED)
+        yield Element(tag, at, value, end, length == _UNDEFINED)
         if tag >= PIXEL_DATA:
             return
         last, at = tag, end

@@ -82,8 +82,8 @@ WANTED: Final = frozenset(
 )  # fmt: skip
 """Tags of the elements that are parsed."""
 
-_ALONE: Final = frozenset({"AS", "CS", "DA", "DS", "IS", "SS", "UI", "US"})
-"""Value representations that need neither a character set nor another element to be read."""
+_ALONE: Final = frozenset({"AS", "CS", "DA", "DS", "IS", "LO", "SH", "SQ", "SS", "UI", "US"})
+"""Value representations whose values need no other element than the character set to be read."""
 
 
 class HeaderError(Exception):
@@ -120,8 +120,8 @@ def _named(dataset: Dataset) -> dict[str, Any]:
 def _value(dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement) -> Any:  # noqa: ANN401
     """Convert one element by pydicom, its value alone where nothing else of the data set counts."""
     if isinstance(raw, RawDataElement) and raw.VR in _ALONE:
-        return convert_value(raw.VR, raw)
-    return dataset[tag].value  # looks at the character set, the dictionary, other elements
+        return convert_value(raw.VR, raw, dataset.original_character_set)
+    return dataset[tag].value  # looks at the dictionary and at other elements too
 
 
 def _fields(dataset: dict[str, Any]) -> dict[str, Any]:

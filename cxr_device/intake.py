@@ -11,11 +11,11 @@ import re
 import stat
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 from pydicom import Dataset, dcmwrite
@@ -65,6 +65,8 @@ PROGRAM_MAGIC: Final = {
 _TIFF_MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PREAMBLE: Final = 128
 _UID_CHARACTERS: Final = 64
+_HASHED_AT_ONCE: Final = 4
+"""Films; more of them wait for a thread."""
 MAX_READ: Final = 2**20
 """Bytes of the elements that are parsed; eight full lookup tables fit in."""
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -133,7 +135,7 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
     radiograph = None
     try:
         data = _bytes_of(source, label, progress)
-        progress.digest = _begin_digest(data)
+        progress.digest = _HASHING.begin(data)
         _check_preamble(data, progress)
         meta = _read_meta(data, progress)
         progress.syntax = _check_syntax(meta.transfer_syntax_uid, label, progress)
@@ -149,17 +151,29 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
     )
 
 
-def _begin_digest(data: bytes) -> Callable[[], str]:
-    """Hash the bytes beside the work on them; of a large film that takes as long as the rest."""
-    digest = sha256()
-    thread = Thread(target=digest.update, args=(data,), name="digest")
-    thread.start()
+class _Hashing:
+    """Threads that hash: kept, because starting one takes as long as to hash a small film."""
 
-    def ended() -> str:
-        thread.join()
-        return digest.hexdigest()
+    def __init__(self) -> None:
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)  # threads are no part of a fork
 
-    return ended
+    def _renew(self) -> None:
+        self._threads = ThreadPoolExecutor(_HASHED_AT_ONCE, thread_name_prefix="digest")
+
+    def begin(self, data: bytes) -> Callable[[], str]:
+        """Hash the bytes beside the work on them; of a large film that takes as long."""
+        digest = sha256()
+        hashed = self._threads.submit(digest.update, data)
+
+        def ended() -> str:
+            hashed.result()
+            return digest.hexdigest()
+
+        return ended
+
+
+_HASHING: Final = _Hashing()
 
 
 def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_device.checks import DESCRIPTIONS, Check, Verdict, printable
+from cxr_device.checks import DESCRIPTIONS, Check, Verdict, accepted_by, printable
 from cxr_device.label import Label
 from cxr_device.vocabulary import CheckCode, Outcome
 from verification import verifies
@@ -16,7 +16,7 @@ UNREADABLE = {"FILE_READ", "FILE_SIZE", "FILE_PREAMBLE", "FILE_PART10", "PARSE",
 def check(label: Label, code: CheckCode = CheckCode.VIEW, **changes: str | Outcome) -> Check:
     """One check as it ended."""
     verdict = replace(Verdict(outcome=Outcome.REJECT, value="found", message="why"), **changes)  # type: ignore[arg-type]
-    return DESCRIPTIONS[code].check(code, verdict, label)
+    return DESCRIPTIONS[code].check(code, verdict, accepted_by(label)[code])
 
 
 @verifies("SRS-182@1cf56f19", level="unit")

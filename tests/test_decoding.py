@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from builders import (
@@ -320,6 +321,35 @@ def test_one_frame_may_lie_in_fragments(
     parts = [stream[at : at + size] for at in range(0, len(stream), size)]
     film = encapsulated(film, items(table, *parts), label)
     assert np.array_equal(decoder.decode(film).stored, pixels(side=512))
+
+
+@verifies("SRS-223@50a65d44", "RC-128@24430ffb", level="integration")
+def test_the_last_marker_is_found_across_fragments_and_before_zeros(
+    jpeg_ls: tuple[FileDataset, bytes], decoder: Decoder, label: Label
+) -> None:
+    film, stream = jpeg_ls
+    for parts in (
+        (stream + b"\0",), (stream + bytes(9000),), (stream, bytes(9000), b"\0\0"),
+        (stream[:-1], stream[-1:] + b"\0"), (stream[:-1], stream[-1:], b"\0\0"),
+    ):  # fmt: skip
+        whole = encapsulated(film, items(b"", *parts), label)
+        assert np.array_equal(decoder.decode(whole).stored, pixels(side=512))
+    for parts in ((stream[:-1],), (stream[:-2], b"\0\0"), (bytes(2),), (stream + b"\1",)):
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode(encapsulated(film, items(b"", *parts), label))
+        assert caught.value.value == "no end of image"
+
+
+@verifies("SRS-133@24fd9d3d", level="integration")
+def test_a_stream_of_fewer_bits_fills_the_type_that_the_header_states(
+    jpeg_ls: tuple[FileDataset, bytes], decoder: Decoder, label: Label
+) -> None:
+    film, _ = jpeg_ls
+    frame = (pixels(side=512) >> 4).astype(np.uint8)
+    stream = imagecodecs.jpegls_encode(frame)
+    found = decoder.decode(encapsulated(film, items(b"", stream), label)).stored
+    assert found.dtype == np.uint16
+    assert np.array_equal(found, frame)
 
 
 @verifies("SRS-223@50a65d44", "RC-128@24430ffb", level="integration")

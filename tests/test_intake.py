@@ -1,6 +1,8 @@
 """Intake: the file checks, each with its hazard put into a film."""
 
 import os
+import signal
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -49,6 +51,26 @@ def test_the_digest_is_that_of_the_bytes(data: bytes, label: Label) -> None:
     assert taken.digest is not None
     assert taken.digest() == sha256(data).hexdigest()
     assert taken.digest() == sha256(data).hexdigest()  # asked twice
+
+
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_hashes_too(label: Label) -> None:
+    assert receive(b"x", label).digest is not None  # threads run, which a fork does not take along
+    child = os.fork()
+    if child == 0:
+        digest = receive(b"y", label).digest
+        os._exit(0 if digest and digest() == sha256(b"y").hexdigest() else 1)
+    for _ in range(100):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child never knew its digest")
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 @verifies("SRS-101@09898378", "RC-101@b49a4aa3")

@@ -68,7 +68,8 @@ def answering(runs: list[Path], *, device: torch.device) -> tuple[Answer, dict[s
     teachers = [_infer(net, device) for net, _ in found.values()]
 
     def answer(views: Tensor) -> NDArray[np.float32]:
-        return np.mean([expit(teacher(views)) for teacher in teachers], axis=0)
+        answers = [expit(teacher(views)) for teacher in teachers]
+        return np.asarray(np.mean(answers, axis=0), dtype=np.float32)
 
     return answer, {name: digest for name, (_, digest) in found.items()}
 
