@@ -267,6 +267,10 @@ def train(config: Path, data: Path, out: Path, tensorboard: Path | None) -> None
     help="Folder that the configuration's manifests lie in.",
 )  # fmt: skip
 @click.option(
+    "--side", type=click.IntRange(min=32),
+    help="Pixels a side that the networks see: the device's input, reduced for speed.",
+)  # fmt: skip
+@click.option(
     "--release", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="Folder to lock into; without it `release` in the first RUN.",
 )  # fmt: skip
@@ -275,10 +279,11 @@ def train(config: Path, data: Path, out: Path, tensorboard: Path | None) -> None
     help="Private Ed25519 key (PEM) that signs it; release_keys.toml names the public one.",
 )  # fmt: skip
 @click.option("--development", is_flag=True, help="Leave the release unsigned, and marked so.")
-def lock(
+def lock(  # noqa: PLR0913  # options of a command
     *,
     runs: tuple[Path, ...],
     data: Path,
+    side: int | None,
     folder: Path | None,
     key_file: Path | None,
     development: bool,
@@ -292,6 +297,7 @@ def lock(
         message = "sign the release with --key KEYFILE, or lock it unsigned with --development"
         raise click.UsageError(message)
     with _research():
+        from cxr_device.preprocessing import INPUT_SIZE  # noqa: PLC0415
         from cxr_device.training import signing  # noqa: PLC0415
         from cxr_device.training.lock import lock as lock_runs  # noqa: PLC0415
         from cxr_device.training.lock import lock_gate  # noqa: PLC0415
@@ -300,6 +306,9 @@ def lock(
         gate, cache = (runs[0] / "gate.onnx").exists(), runs[0] / "cache"
         if gate and len(runs) > 1:
             message = f"{runs[0]} is a run of the pixel gate: lock it alone"
+            raise click.UsageError(message)
+        if side is not None and (gate or side > INPUT_SIZE):
+            message = f"--side {side}: the networks' alone, at most the {INPUT_SIZE} of the input"
             raise click.UsageError(message)
         release, key = folder or runs[0] / "release", None
         if key_file is None:
@@ -311,7 +320,11 @@ def lock(
                 found = lock_gate(runs[0], data=data, cache=cache, package=package, key=key)
                 click.echo(found)
             else:
-                click.echo(lock_runs(list(runs), data=data, cache=cache, package=package, key=key))
+                tuned = lock_runs(
+                    list(runs), data=data, cache=cache, side=side or INPUT_SIZE, package=package,
+                    key=key,
+                )  # fmt: skip
+                click.echo(tuned)
         signed = "signed" if key else "development, unsigned"
         click.echo(f"locked ({signed}): {release}", err=True)
 

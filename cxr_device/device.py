@@ -144,7 +144,9 @@ class Device:
         release = Release.load() if folder is None else Release.load(Path(folder))
         release.hold_code()
         if where == "cuda":
-            infer = runtimes.on_torch(release.weights, release.architectures, "cuda")
+            infer = runtimes.on_torch(
+                release.weights, release.architectures, "cuda", side=release.side
+            )
         else:
             infer = runtimes.on_cpu(release.graph, threads=1)
         return cls(release, infer=infer, profile=Profile(profile))

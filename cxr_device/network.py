@@ -9,6 +9,7 @@ from typing import Final, Literal
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torchvision.models import densenet121
 from typing_extensions import override
 
@@ -38,13 +39,20 @@ def build(architecture: Architecture) -> nn.Module:
 
 
 class Ensemble(nn.Module):
-    """Members trained from different seeds, one answer: the mean of their logits."""
+    """Members trained apart, one answer: the mean of their logits.
 
-    def __init__(self, members: list[nn.Module]) -> None:
+    `side`, in pixels, is what they see: the device's input, reduced where it is smaller.
+    """
+
+    def __init__(self, members: list[nn.Module], *, side: int) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.side = side
 
     @override
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits, shape (n, len(HEADS)), from pixels, shape (n, 1, size, size)."""
+        if pixels.shape[-1] != self.side:
+            shape = (self.side, self.side)
+            pixels = interpolate(pixels, size=shape, mode="bilinear", align_corners=False)
         return torch.stack([member(pixels) for member in self.members]).mean(dim=0)

@@ -6,6 +6,7 @@ padding masked (PS3.3 C.7.5.1.1.2), an antialiased resize to a square, and one s
 No torch, no DICOM: numpy and Pillow.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -128,15 +129,15 @@ def _means(
 ) -> NDArray[np.float32]:
     """Levels of 16 bits, averaged in groups of rows and columns; the last ones may hold fewer."""
     down, across = groups
-    fits = maximum * down <= np.iinfo(np.uint16).max
-    sums = _sums(frame, down, np.uint16 if fits else np.uint32)
-    means = _sums(sums.T, across, np.uint32).T.astype(np.float32)
+    sums = _sums(frame, down, _narrowest(maximum * down))
+    means = _sums(sums.T, across, _narrowest(maximum * down * across)).T.astype(np.float32)
     rows, columns = _members(frame.shape[0], down), _members(frame.shape[1], across)
     if inverted:
         means = maximum * np.outer(rows, columns) - means
     scale = _EIGHT_TO_SIXTEEN if frame.dtype == np.uint8 else 1
-    means *= (scale / rows)[:, np.newaxis]
-    means /= columns
+    means *= np.float32(scale / (down * across))
+    means[-1] *= down / rows[-1]
+    means[:, -1] *= across / columns[-1]
     return means
 
 
@@ -151,6 +152,11 @@ def _sums(
     return sums
 
 
+def _narrowest(highest: int) -> type[np.uint16 | np.uint32]:
+    """Type of sums up to `highest`: half the width is twice the speed."""
+    return np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+
+
 def _members(side: int, group: int) -> NDArray[np.float32]:
     """Rows, or columns, of each group. Sums of a film within the label are exact in float32."""
     return np.diff(np.arange(0, side, group), append=side).astype(np.float32)
@@ -163,10 +169,11 @@ def standardize(
 
     Pixels outside `keep` (padding) get the smallest value inside it, so they read as air.
     """
-    inside = square if keep is None else square[keep]
-    mean = inside.mean(dtype=np.float64)
-    deviation = max(float(inside.std(dtype=np.float64)), _SMALLEST_DEVIATION)
-    result: NDArray[np.float32] = ((square - mean) / deviation).astype(np.float32)
+    wide = square.astype(np.float64)
+    wide -= (wide if keep is None else wide[keep]).mean()
+    deviation = math.sqrt(np.square(wide if keep is None else wide[keep]).mean())
+    wide /= max(deviation, _SMALLEST_DEVIATION)
+    result = wide.astype(np.float32)
     if keep is not None:
         result[~keep] = result[keep].min()
     return result

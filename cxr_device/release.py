@@ -50,6 +50,8 @@ class Release:
     version: str
     label: Label
     architectures: tuple[str, ...]
+    side: int
+    """Pixels; the networks see the device's input reduced to it."""
     score_heads: tuple[str, ...]
     """Heads of the network whose mean logit is the score."""
     heads: tuple[str, ...]
@@ -137,6 +139,7 @@ class Release:
             version=table["device"]["version"],
             label=_label(label),
             architectures=tuple(network["architectures"]),
+            side=network["side"],
             heads=tuple(network["heads"]),
             score_heads=tuple(network["score_heads"]),
             calibration=Calibration(**table["calibration"]),

@@ -108,7 +108,7 @@ def on_openvino(graph: Path, *, threads: int) -> Infer:
     return infer
 
 
-def on_torch(weights: Path, architectures: Sequence[str], device: str) -> Infer:
+def on_torch(weights: Path, architectures: Sequence[str], device: str, *, side: int) -> Infer:
     """Build the network and run it with torch on `device` ("cpu" or "cuda"), in float32.
 
     A GPU would round the inputs of convolutions to 10 bits by default (TF32), which moves logits by
@@ -120,7 +120,7 @@ def on_torch(weights: Path, architectures: Sequence[str], device: str) -> Infer:
     from cxr_device.network import Ensemble, build  # noqa: PLC0415
 
     torch.backends.cudnn.allow_tf32 = False
-    net = Ensemble([build(name) for name in architectures])  # type: ignore[arg-type]
+    net = Ensemble([build(name) for name in architectures], side=side)  # type: ignore[arg-type]
     net.load_state_dict(load_file(weights))
     net.eval().to(device)
 

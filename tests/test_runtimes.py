@@ -93,7 +93,7 @@ def test_cuda_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch)
     asked: list[str] = []
-    monkeypatch.setattr(runtimes, "on_torch", lambda *given: asked.append(given[-1]))
+    monkeypatch.setattr(runtimes, "on_torch", lambda *given, **_: asked.append(given[-1]))
     Device.load(device="cuda")
     assert asked == ["cuda"]
 
@@ -150,7 +150,7 @@ def test_each_runtime_gives_the_logits_of_the_first(
     pytest.importorskip(name, reason=f"{name} is not installed")
     noise = np.random.default_rng(4).normal(size=(2, 1, 224, 224)).astype(np.float32)
     if name == "torch":
-        other = runtimes.on_torch(release.weights, release.architectures, "cpu")
+        other = runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)
     else:
         for path in (release.graph, release.weights):  # OpenVINO follows no link out of a folder
             shutil.copy(path, tmp_path)
@@ -169,5 +169,5 @@ def test_each_runtime_gives_the_logits_of_the_first(
 def test_torch_computes_without_tf32(release: Release) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     torch.backends.cudnn.allow_tf32 = True
-    runtimes.on_torch(release.weights, release.architectures, "cpu")
+    runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)
     assert not torch.backends.cudnn.allow_tf32

@@ -92,17 +92,20 @@ def operating_threshold(
     return float(positive[len(positive) - needed])
 
 
-def lock(
+def lock(  # noqa: PLR0913  # each a part of the release
     runs: list[Path],
     *,
     data: Path,
     cache: Path,
+    side: int = INPUT_SIZE,
     package: Path = PACKAGE,
     key: Ed25519PrivateKey | None = None,
 ) -> Tuned:
     """Lock an ensemble of runs into the package: weights, graph, release.toml, training record.
 
-    The order of the runs is the order of the members. `package` is the folder of a release
+    The order of the runs is the order of the members, which see the device's input reduced to
+    `side` pixels: a network reads well at more pixels than it was trained at, and with fewer it is
+    faster. `package` is the folder of a release
     (`release_folder.open_release`), the installed one without it. Without a `key`
     (`signing.open_key`) the release is a development release.
 
@@ -131,7 +134,7 @@ def lock(
     aside.mkdir()
     try:
         made = aside / "network.safetensors", aside / "network.onnx"
-        export(Ensemble(members), weights=made[0], graph=made[1])
+        export(Ensemble(members, side=side), weights=made[0], graph=made[1])
         tuned = _decide(
             records, runtimes.on_cpu(made[1], threads=0), data=data, cache=cache, package=package
         )
@@ -139,7 +142,7 @@ def lock(
             path.replace(package / "weights" / path.name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _write_release(package, records, tuned, key)
+    _write_release(package, records, tuned, side=side, key=key)
     (package / "weights/training_record.json").write_text(
         json.dumps({"members": records, "tune": _plain(tuned)}, indent=1) + "\n",
         encoding="utf-8",
@@ -303,13 +306,19 @@ def tuned_point(
 
 
 def _write_release(
-    package: Path, records: list[dict[str, Any]], tuned: Tuned, key: Ed25519PrivateKey | None
+    package: Path,
+    records: list[dict[str, Any]],
+    tuned: Tuned,
+    *,
+    side: int,
+    key: Ed25519PrivateKey | None,
 ) -> None:
     """Rewrite the locked values of release.toml; the label stays as it is written."""
     path = package / "release.toml"
     table = tomlkit.parse(path.read_text(encoding="utf-8"))
     network = table["network"]
     network["architectures"] = [entry["config"]["architecture"] for entry in records]
+    network["side"] = side
     network["heads"], network["score_heads"] = list(HEADS), list(SCORE_HEADS)
     for name in ("weights", "graph"):
         network[f"{name}_sha256"] = sha256((package / network[name]).read_bytes()).hexdigest()

@@ -94,7 +94,8 @@ def _infer(net: nn.Module, device: torch.device) -> Callable[[Tensor], NDArray[n
     if device.type == "cpu":
         with TemporaryDirectory() as folder:  # ONNX Runtime keeps what it read
             graph = Path(folder) / "teacher.onnx"
-            export(Ensemble([net]), weights=graph.with_suffix(".safetensors"), graph=graph)
+            whole = Ensemble([net], side=INPUT_SIZE)
+            export(whole, weights=graph.with_suffix(".safetensors"), graph=graph)
             run = runtimes.on_cpu(graph, threads=torch.get_num_threads())
         return lambda views: run(views.numpy())
     return partial(_on_gpu, net.eval().to(device))

@@ -152,7 +152,9 @@ def test_openvino_equals_eager_torch_and_onnx_runtime_on_real_films(
     together = found(films)
     with ThreadPoolExecutor(3) as pool:
         alone = np.concatenate(list(pool.map(found, [films[i : i + 1] for i in range(3)])))
-    eager = runtimes.on_torch(release.weights, release.architectures, "cpu")(films)
+    eager = runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)(
+        films
+    )
     for other in (eager, runtimes.on_cpu(release.graph, threads=1)(films), alone):
         assert other.shape == together.shape == (3, len(release.heads))
         assert np.abs(together - other).max() <= runtimes.LOGIT_TOLERANCE

@@ -4,17 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import pixels
 
 from cxr_device.explanation import ClassActivation
+from cxr_device.preprocessing import INPUT_SIZE, resize, standardize
 from cxr_device.radiograph import ModelInput
 from cxr_device.release import Release
 from verification import verifies
 
 
 @verifies("SRS-235@174ea457", level="integration")
-@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "densenet121"])
+@pytest.mark.parametrize(
+    ("architecture", "side"), [("efficientnet_lite0", 160), ("densenet121", 224)]
+)
 def test_a_freshly_exported_network_is_taken_apart(
-    architecture: str, release: Release, tmp_path: Path
+    architecture: str, side: int, release: Release, tmp_path: Path
 ) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from cxr_device import runtimes  # noqa: PLC0415
@@ -22,7 +26,7 @@ def test_a_freshly_exported_network_is_taken_apart(
     from cxr_device.training.export import export  # noqa: PLC0415
 
     torch.manual_seed(0)
-    net = Ensemble([build(architecture), build(architecture)])  # type: ignore[arg-type]
+    net = Ensemble([build(architecture), build(architecture)], side=side)  # type: ignore[arg-type]
     weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
     export(net, weights=weights, graph=graph)
     assert weights.stat().st_mode & 0o777 == 0o644  # every account of a machine may read it
@@ -34,6 +38,31 @@ def test_a_freshly_exported_network_is_taken_apart(
     )
     found = explain(ModelInput(pixels=noise))
     assert found.cells.sum() + found.offset == pytest.approx(float(score), abs=1e-4)
+    assert found.cells.shape == (side // 32, side // 32)
+
+
+@verifies("SRS-369@cd113e9c", "RC-141@66b99488", level="integration")
+def test_a_network_sees_the_side_that_was_locked(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from torch.nn.functional import interpolate  # noqa: PLC0415
+
+    from cxr_device import runtimes  # noqa: PLC0415
+    from cxr_device.network import Ensemble, build  # noqa: PLC0415
+    from cxr_device.training.export import export  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
+    member = build("efficientnet_lite0")
+    export(Ensemble([member], side=160), weights=weights, graph=graph)
+    frames = [standardize(resize(pixels(opacity=opacity))) for opacity in (True, False)]
+    films = np.stack(frames)[:, np.newaxis]
+    with torch.inference_mode():
+        reduced = interpolate(torch.from_numpy(films), size=(160, 160), mode="bilinear")
+        alone = member(reduced).numpy()
+    assert films.shape == (2, 1, INPUT_SIZE, INPUT_SIZE)
+    on_torch = runtimes.on_torch(weights, ["efficientnet_lite0"], "cpu", side=160)
+    for infer in (on_torch, runtimes.on_cpu(graph, threads=1)):
+        assert np.abs(infer(films) - alone).max() <= runtimes.LOGIT_TOLERANCE
 
 
 @verifies("SRS-354@8daf74c4", level="integration")

@@ -316,7 +316,9 @@ def test_the_runtime_equals_the_network_it_was_exported_from(release: Release) -
         standardize(resize(pixels(opacity=o, seed=s)))[None] for o in (True, False) for s in (1, 2)
     ]
     batch = np.stack(films)
-    eager = runtimes.on_torch(release.weights, release.architectures, "cpu")(batch)
+    eager = runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)(
+        batch
+    )
     assert (
         np.abs(runtimes.on_cpu(release.graph, threads=0)(batch) - eager).max()
         <= runtimes.LOGIT_TOLERANCE
@@ -333,7 +335,9 @@ def test_the_runtime_equals_the_network_on_real_films(shared_data: Path, release
     results = [reader.read(path) for path in sorted((shared_data / "dicom").glob("test[123].dcm"))]
     batch = np.concatenate([prepare(r.film).pixels for r in results if isinstance(r, Analyzed)])
     assert len(batch) == 3
-    eager = runtimes.on_torch(release.weights, release.architectures, "cpu")(batch)
+    eager = runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)(
+        batch
+    )
     assert (
         np.abs(runtimes.on_cpu(release.graph, threads=0)(batch) - eager).max()
         <= runtimes.LOGIT_TOLERANCE

@@ -273,6 +273,17 @@ def test_a_refused_lock_leaves_what_was_there(tmp_path: Path, *, graph: bool) ->
         assert digests(tmp_path) == before, name
 
 
+@verifies("SRS-369@cd113e9c", level="integration")
+@pytest.mark.parametrize(("side", "graph"), [(225, False), (192, True)])
+def test_a_side_that_no_network_sees_is_refused(tmp_path: Path, side: int, *, graph: bool) -> None:
+    (tmp_path / "run").mkdir()
+    if graph:
+        (tmp_path / "run/gate.onnx").write_bytes(b"no graph")
+    done = run("lock", tmp_path / "run", "--data", tmp_path, "--side", side, "--development")
+    assert done.exit_code == 2
+    assert f"--side {side}: the networks' alone, at most the 224 of the input" in done.output
+
+
 @verifies("SRS-347@3d7c259e", level="integration")
 def test_a_lock_that_nothing_refuses_stands_at_its_path(tmp_path: Path) -> None:
     with locked_whole(tmp_path / "deep/er/new") as package:
