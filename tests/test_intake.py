@@ -16,6 +16,7 @@ from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
+from cxr_device import intake
 from cxr_device.intake import Intake, receive
 from cxr_device.label import Label
 from cxr_device.vocabulary import FAILURES, CheckCode, Outcome
@@ -51,6 +52,18 @@ def test_the_digest_is_that_of_the_bytes(data: bytes, label: Label) -> None:
     assert taken.digest is not None
     assert taken.digest() == sha256(data).hexdigest()
     assert taken.digest() == sha256(data).hexdigest()  # asked twice
+
+
+@verifies("SRS-105@6aad26ca", level="unit")
+def test_a_header_may_be_as_long_as_the_limit(
+    whole: bytes, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MAX_READ", 0)
+    refused = receive(whole, label).verdicts[CheckCode.PARSE]
+    monkeypatch.setattr(intake, "MAX_READ", int(refused.value.removesuffix(" bytes")))
+    taken = receive(whole, label)
+    assert taken.radiograph is not None
+    assert taken.transfer_syntax_uid == taken.radiograph.transfer_syntax_uid
 
 
 @verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
@@ -284,8 +297,8 @@ def test_a_header_is_parsed_up_to_its_limit_and_large_neighbours_do_not_count(
 @pytest.mark.parametrize(
     ("tag", "found"),
     [
-        (0x60003000, True), (0x601E3000, True), (0x60020010, False), (0x60203000, False),
-        (0x50003000, False),
+        (0x60003000, True), (0x60023000, True), (0x601E3000, True), (0x60020010, False),
+        (0x60203000, False), (0x50003000, False),
     ],
 )  # fmt: skip
 def test_an_overlay_is_seen_in_its_groups(tag: int, *, found: bool, label: Label) -> None:
