@@ -43,36 +43,44 @@ def test_every_pixel_is_looked_up_in_the_grey_scale(rows: int) -> None:
     assert np.array_equal(levels(film), table[frame])
 
 
+def noise(rows: int, columns: int, bits: int) -> tuple[np.ndarray, int]:
+    """A frame of noise, and its theoretical maximum."""
+    maximum = (1 << bits) - 1
+    frame = np.random.default_rng(rows * columns).integers(0, maximum + 1, (rows, columns))
+    return frame.astype(np.uint8 if bits == 8 else np.uint16), maximum
+
+
+NOISE = st.builds(
+    noise,
+    rows=st.integers(150, 2100),
+    columns=st.integers(150, 2100),
+    bits=st.sampled_from([8, 12, 16]),
+)
+
+
 @verifies("SRS-139@2643a3cb", "RC-139@ad714b7e")
 @settings(max_examples=30, deadline=None)
-@given(
-    rows=st.integers(150, 2100), columns=st.integers(150, 2100), kind=st.sampled_from([8, 12, 16])
-)
+@given(film=NOISE)
 def test_the_resize_is_pillow_s_antialiased_triangle_in_two_steps(
-    rows: int, columns: int, kind: int
+    film: tuple[np.ndarray, int],
 ) -> None:
-    noise = np.random.default_rng(rows * columns).integers(0, 1 << kind, (rows, columns))
-    frame = noise.astype(np.uint8 if kind == 8 else np.uint16)
-    scale = 257 if kind == 8 else 1
+    frame, maximum = film
+    scale = 257 if frame.dtype == np.uint8 else 1
     reference = Image.fromarray(frame.astype(np.float32) * scale).resize(
         (INPUT_SIZE, INPUT_SIZE), Image.Resampling.BILINEAR, reducing_gap=1.5
     )
-    found = resize(frame, maximum=(1 << kind) - 1)
+    found = resize(frame, maximum=maximum)
     assert np.array_equal(found, np.rint(found))
     assert np.abs(found - np.asarray(reference)).max() <= 0.51
 
 
 @verifies("SRS-135@52b2a92d", "RC-135@9bcc93e2")
 @settings(max_examples=30, deadline=None)
-@given(
-    rows=st.integers(150, 2100), columns=st.integers(150, 2100), kind=st.sampled_from([8, 12, 16])
-)
+@given(film=NOISE)
 def test_a_frame_and_its_inverse_are_resized_to_the_same_square(
-    rows: int, columns: int, kind: int
+    film: tuple[np.ndarray, int],
 ) -> None:
-    maximum = (1 << kind) - 1
-    noise = np.random.default_rng(rows * columns).integers(0, maximum + 1, (rows, columns))
-    frame = noise.astype(np.uint8 if kind == 8 else np.uint16)
+    frame, maximum = film
     found = resize(maximum - frame, maximum=maximum, inverted=True)
     assert np.array_equal(found, resize(frame, maximum=maximum))
 
