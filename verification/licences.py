@@ -1,6 +1,7 @@
 """Licences of packages: as their own metadata state them, as SPDX, and whether permissive."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, Final
 
@@ -75,12 +76,20 @@ def _from_metadata(stated: Any) -> Licence | None:  # noqa: ANN401  # importlib'
 
 def _parsed(expression: str) -> Any:  # noqa: ANN401  # a node of license_expression
     """Parse an SPDX expression; None where it is none."""
-    from license_expression import ExpressionError, get_spdx_licensing  # noqa: PLC0415  # an extra
+    from license_expression import ExpressionError  # noqa: PLC0415  # an extra
 
     try:
-        return get_spdx_licensing().parse(expression, validate=True)
+        return _licensing().parse(expression, validate=True)
     except ExpressionError:
         return None
+
+
+@cache
+def _licensing() -> Any:  # noqa: ANN401  # license_expression's parser
+    """Build the parser of SPDX expressions once: it holds all of their licences."""
+    from license_expression import get_spdx_licensing  # noqa: PLC0415  # an extra
+
+    return get_spdx_licensing()
 
 
 def is_permissive(spdx: str) -> bool:

@@ -15,10 +15,10 @@ from verification import verifies
 
 @verifies("SRS-235@174ea457", level="integration")
 @pytest.mark.parametrize(
-    ("architecture", "side"), [("efficientnet_lite0", 160), ("densenet121", 224)]
+    ("architecture", "members", "side"), [("efficientnet_lite0", 2, 160), ("densenet121", 1, 224)]
 )
 def test_a_freshly_exported_network_is_taken_apart(
-    architecture: str, side: int, release: Release, tmp_path: Path
+    architecture: str, members: int, side: int, release: Release, tmp_path: Path
 ) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from cxr_device import runtimes  # noqa: PLC0415
@@ -26,7 +26,7 @@ def test_a_freshly_exported_network_is_taken_apart(
     from cxr_device.training.export import export  # noqa: PLC0415
 
     torch.manual_seed(0)
-    net = Ensemble([build(architecture), build(architecture)], side=side)  # type: ignore[arg-type]
+    net = Ensemble([build(architecture) for _ in range(members)], side=side)  # type: ignore[arg-type]
     weights, graph = tmp_path / "network.safetensors", tmp_path / "network.onnx"
     export(net, weights=weights, graph=graph)
     assert weights.stat().st_mode & 0o777 == 0o644  # every account of a machine may read it
