@@ -1,0 +1,99 @@
+"""What a smaller side costs and saves: networks that see the input reduced (`lock --side`).
+
+    PYTHONPATH=. python benchmarks/sides.py RUN... --data DATA --cache DIR
+
+Each run's averaged network at each side: AUC of the score for the mined airspace label on `tune`,
+with its difference to the first run at the whole input (a bootstrap between patients), and the time
+of one film in ONNX Runtime on one thread, as a ratio to the same. Results: results/sides.json.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ablation import MANIFESTS, RESAMPLES, compared, tuning_films
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from cxr_device.network import HEADS, Ensemble, build
+from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.runtimes import on_cpu
+from cxr_device.training.config import SCORE_HEADS
+from cxr_device.training.export import export
+from cxr_device.training.films import Films
+from cxr_device.training.tuning import logits_of
+
+OUT: Final = Path(__file__).parent / "results" / "sides.json"
+SIDES: Final = (INPUT_SIZE, 208, 192, 176, 160)
+TURNS: Final = 40
+HEADS_OF_THE_SCORE: Final = [HEADS.index(head) for head in SCORE_HEADS]
+
+Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def network(run: Path, side: int) -> Ensemble:
+    """Build the network of a run, at a side."""
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    net = build(record["config"]["architecture"])
+    net.load_state_dict(load_file(run / "weights.safetensors"))
+    return Ensemble([net], side=side)
+
+
+def exported(net: Ensemble, folder: Path) -> Infer:
+    """Open the network as a release would run it, on one thread."""
+    folder.mkdir()
+    export(net, weights=folder / "network.safetensors", graph=folder / "network.onnx")
+    return on_cpu(folder / "network.onnx", threads=1)
+
+
+def milliseconds(infers: list[Infer]) -> list[float]:
+    """Median time of one film by network; they take turns."""
+    film = np.random.default_rng(0).normal(size=(1, 1, INPUT_SIZE, INPUT_SIZE)).astype(np.float32)
+    times: list[list[float]] = [[] for _ in infers]
+    for _ in range(TURNS):
+        for infer, own in zip(infers, times, strict=True):
+            begun = time.perf_counter()
+            infer(film)
+            own.append(1e3 * (time.perf_counter() - begun))
+    return [statistics.median(own) for own in times]
+
+
+def score(net: Ensemble, films: Films) -> NDArray[np.float64]:
+    """Score of every film."""
+    found: NDArray[np.float64] = logits_of(net, films)[:, HEADS_OF_THE_SCORE].mean(axis=1)
+    return found
+
+
+def main() -> None:
+    """Measure every run at every side, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    asked = parser.parse_args()
+    films = tuning_films(asked.data, asked.cache, MANIFESTS)
+    nets = [(run.name, side, network(run, side)) for run in asked.runs for side in SIDES]
+    named = [({"run": name, "side": side}, score(net, films)) for name, side, net in nets]
+    with tempfile.TemporaryDirectory() as folder:
+        infers = [exported(net, Path(folder) / str(at)) for at, (_, _, net) in enumerate(nets)]
+        times = milliseconds(infers)
+    rows: list[dict[str, Any]]
+    rows, positives = compared(named, films)
+    for row, taken in zip(rows, times, strict=True):
+        row["time_ratio"] = round(taken / times[0], 2)
+        print(row["run"], row["side"], row["within_view"]["estimate"], row["time_ratio"])
+    found = {
+        "films": rows[0]["within_view"]["n"], "positives": positives, "resamples": RESAMPLES,
+        "rows": rows,
+    }  # fmt: skip
+    OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
