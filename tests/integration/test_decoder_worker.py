@@ -5,11 +5,23 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import J2K_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, compressed, dx, pixels, to_bytes
+from builders import (
+    J2K_LOSSLESS,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS,
+    RLE,
+    compressed,
+    dx,
+    pixels,
+    to_bytes,
+)
+from pydicom import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 
 from cxr_device.decoding import DecodeError, Decoder
@@ -17,6 +29,9 @@ from cxr_device.intake import receive
 from cxr_device.label import Label
 from cxr_device.radiograph import Radiograph
 from verification import verifies
+
+END = b"\xfe\xff\xdd\xe0" + bytes(4)
+"""Sequence Delimitation Item (PS3.5 annex A.4)."""
 
 
 @pytest.fixture
@@ -70,6 +85,50 @@ def test_a_worker_that_never_answers_is_ended_at_the_limit(
         decoder.decode(film)
     decoder._time_limit_s = 120.0  # noqa: SLF001
     assert np.array_equal(decoder.decode(film).stored, pixels())
+
+
+def _stream(film: FileDataset) -> bytes:
+    return next(generate_frames(film.PixelData, number_of_frames=1))
+
+
+def _damaged(stream: bytes, rng: np.random.Generator) -> Iterator[bytes]:
+    """The stream with a bit turned, with bytes exchanged, and with a part cut out of it."""
+    at = int(rng.integers(100, len(stream) - 40))
+    yield stream[:at] + bytes([stream[at] ^ 1 << int(rng.integers(8))]) + stream[at + 1 :]
+    yield stream[:at] + rng.bytes(20) + stream[at + 20 :]
+    yield stream[:at] + stream[-2:]
+
+
+@verifies("SRS-371@fbf24d99", level="integration")
+@pytest.mark.parametrize(
+    ("syntax", "least"),
+    [(RLE, 1), (JPEG_EXTENDED, 1), (JPEG_LOSSLESS_SV1, 1), (JPEG_LS, 0), (J2K_LOSSLESS, 1)],
+)
+def test_a_damaged_frame_shows_nothing_of_the_film_before_it(
+    syntax: str, least: int, decoder: Decoder, label: Label
+) -> None:
+    rng, shape = np.random.default_rng(3), (512, 512)
+    film = compressed(dx(pixels(side=512)), syntax)
+    taken = receive(to_bytes(film), label).radiograph
+    before = [compressed(dx(np.full(shape, level, np.uint16)), RLE) for level in (4095, 0)]
+    first = [receive(to_bytes(each), label).radiograph for each in before]
+    shown = 0
+    for _ in range(10):
+        for stream in _damaged(_stream(film), rng):
+            found = []
+            for plain in first:
+                assert plain is not None
+                assert taken is not None
+                decoder.decode(plain)
+                try:
+                    value = encapsulate([stream], has_bot=False) + END
+                    pixel_data = memoryview(value)
+                    found.append(decoder.decode(replace(taken, pixel_data=pixel_data)).stored)
+                except DecodeError as error:
+                    found.append(error.value)
+            assert np.array_equal(found[0], found[1])
+            shown += not isinstance(found[0], str)
+    assert shown >= least  # some damaged streams are taken, or nothing was tried
 
 
 @verifies("SRS-366@72471aa6")
