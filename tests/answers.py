@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from builders import UID_ROOT, dx, to_bytes
 
-from cxr_device.checks import DESCRIPTIONS, Check, Verdict
+from cxr_device.checks import DESCRIPTIONS, Check, Verdict, accepted_by
 from cxr_device.decision import OperatingPoint, decide
 from cxr_device.outputs.composite_instance import Making
 from cxr_device.outputs.source_study import SourceStudy, find_study
@@ -54,10 +54,10 @@ def film() -> bytes:
 
 def checks(*told: Told) -> tuple[Check, ...]:
     """Checks with these outcomes, values and messages."""
-    label = release().label
+    accepted = accepted_by(release().label)
     return tuple(
         DESCRIPTIONS[code].check(
-            code, Verdict(outcome=outcome, value=value, message=message), label
+            code, Verdict(outcome=outcome, value=value, message=message), accepted[code]
         )
         for code, outcome, value, message in told
     )

@@ -817,7 +817,7 @@ def test_values_are_written_without_control_codes_and_shortened() -> None:
     verdict = HEADER_GUARDS[CheckCode.BODY_PART](
         builders.radiograph(body_part_examined="A\x1b[2J\n" + "B" * 60_000), LABEL
     )
-    check = DESCRIPTIONS[CheckCode.BODY_PART].check(CheckCode.BODY_PART, verdict, LABEL)
+    check = DESCRIPTIONS[CheckCode.BODY_PART].check(CheckCode.BODY_PART, verdict, "CHEST")
     assert check.value.startswith("A\\x1b[2J\\nBBB")
     assert len(check.value) < 220
     assert printable("PA \u00e9\u200b\udcff") == "PA \u00e9\\u200b\\udcff"

@@ -73,7 +73,7 @@ def test_each_error_has_one_code_and_says_what_to_do() -> None:
 def test_each_check_says_what_was_found_and_what_is_accepted(release: Release) -> None:
     verdict = checks.Verdict(outcome=vocabulary.Outcome.REJECT, value="found this", message="why")
     for code, description in checks.DESCRIPTIONS.items():
-        check = description.check(code, verdict, release.label)
+        check = description.check(code, verdict, description.accepted_by(release.label))
         assert (check.code, check.value, check.message) == (code, "found this", "why")
         assert check.accepted == description.accepted_by(release.label)
         assert "{" not in check.accepted
