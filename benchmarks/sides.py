@@ -12,7 +12,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from safetensors.torch import load_file
 
 from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.preprocessing import INPUT_SIZE
-from cxr_device.runtimes import on_cpu
+from cxr_device.runtimes import Infer, on_cpu
 from cxr_device.training.config import SCORE_HEADS
 from cxr_device.training.export import export
 from cxr_device.training.films import Films
@@ -33,8 +32,6 @@ OUT: Final = Path(__file__).parent / "results" / "sides.json"
 SIDES: Final = (INPUT_SIZE, 208, 192, 176, 160)
 TURNS: Final = 40
 HEADS_OF_THE_SCORE: Final = [HEADS.index(head) for head in SCORE_HEADS]
-
-Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def network(run: Path, side: int) -> Ensemble:

@@ -165,6 +165,7 @@ def _fill(
 
     decode = getattr(imagecodecs, f"{DECODERS[syntax]}_decode")
     options = {"numthreads": _THREADS} if DECODERS[syntax] == "jpeg2k" else {}
+    frame.fill(0)  # what a decoder leaves out of a frame is not the film before it
     try:
         decode(stream, out=frame, **options)
     except ValueError:  # no frame of this shape and type: signed, of fewer bits, or a wrong one

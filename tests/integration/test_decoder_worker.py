@@ -1,12 +1,15 @@
 """The decoding worker dies, hangs or asks for too much: one coded finding, and the next film."""
 
+import mmap
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +24,11 @@ from builders import (
     pixels,
     to_bytes,
 )
+from numpy.typing import NDArray
 from pydicom import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 
+from cxr_device import decoder_worker
 from cxr_device.decoding import DecodeError, Decoder
 from cxr_device.intake import receive
 from cxr_device.label import Label
@@ -129,6 +134,24 @@ def test_a_damaged_frame_shows_nothing_of_the_film_before_it(
             assert np.array_equal(found[0], found[1])
             shown += not isinstance(found[0], str)
     assert shown >= least  # some damaged streams are taken, or nothing was tried
+
+
+@verifies("SRS-371@fbf24d99", level="integration")
+def test_what_a_decoder_leaves_out_is_not_the_film_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def half(_stream: memoryview, out: NDArray[np.uint16]) -> None:
+        out[:32] = 7
+
+    monkeypatch.setitem(sys.modules, "imagecodecs", SimpleNamespace(jpegls_decode=half))
+    shared = mmap.mmap(-1, 64 * 64 * 2)
+    shared[:] = b"\xff" * len(shared)  # the film before it
+    decoder_worker._fill(  # noqa: SLF001  # the hazard is injected where it would arise
+        shared, stream=memoryview(b""), syntax=JPEG_LS, shape=(64, 64, 2)
+    )
+    frame = np.frombuffer(bytes(shared), "<u2").reshape(64, 64)
+    assert (frame[:32] == 7).all()
+    assert (frame[32:] == 0).all()
 
 
 @verifies("SRS-366@72471aa6")

@@ -416,6 +416,7 @@ def test_each_view_is_taught_by_the_answer_to_it(
     ):
         fit(taught, data=data, run=student, cache=tmp_path / "c")
     assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
+    assert wanted
     answer, _ = answering([whole], device=torch.device("cpu"))
     for pixels, target in zip(views, wanted, strict=True):
         np.testing.assert_allclose(answer(pixels.contiguous()), target.numpy(), atol=1e-6)
