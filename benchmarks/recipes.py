@@ -1,7 +1,7 @@
 """Recipes of training, compared by films that none of the networks saw: folds of `train`.
 
     python benchmarks/recipes.py --data DIR --work DIR --out DIR [--folds 3] [--fold K] [--jobs 3]
-                                 [--seconds S] [--phase choose|ship] [--only NAME…]
+                                 [--seconds S] [--phase choose|ship] [--only NAME…] [--epochs E]
 
 The films of `tune` hold about 190 airspace findings: too few to tell two recipes apart. So `train`
 is cut into folds by patient; each recipe of `recipes.toml` trains once without each fold, by
@@ -56,7 +56,10 @@ def fold_of(patient: str, folds: int) -> int:
 
 
 def lay_out(data: Path, work: Path, folds: int) -> list[Path]:
-    """Lay out a data folder for each fold, whose films are of split `held`, and one of all."""
+    """Lay out a data folder for each fold, whose films are of split `held`, and one of all.
+
+    Tables of soft labels in `data` are part of each.
+    """
     found = []
     for fold in [*range(folds), None]:
         folder = work / ("all" if fold is None else f"fold-{fold}")
@@ -71,6 +74,9 @@ def lay_out(data: Path, work: Path, folds: int) -> list[Path]:
             images = target.parent / "images"
             if not images.exists():
                 images.symlink_to((data / name).parent / "images")
+        for soft in data.glob("*.parquet"):
+            if not (folder / soft.name).exists():
+                (folder / soft.name).symlink_to(soft)
         found.append(folder)
     return found
 
@@ -115,6 +121,12 @@ def recipes(phase: str) -> dict[str, dict[str, Any]]:
     found = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
     common = found["common"]
     return {name: {**common, **changes} for name, changes in found[phase].items()}
+
+
+def shortened(values: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Return a recipe with so many epochs; with those of the last sides where it names more."""
+    sizes = {"sizes": values["sizes"][-epochs:]} if "sizes" in values else {}
+    return values | {"epochs": epochs} | sizes
 
 
 def configuration(values: dict[str, Any]) -> TrainingConfig:
@@ -209,6 +221,8 @@ def campaign(asked: argparse.Namespace) -> None:
     chosen = recipes(asked.phase)
     if asked.only:
         chosen = {name: chosen[name] for name in asked.only}
+    if asked.epochs:
+        chosen = {name: shortened(values, asked.epochs) for name, values in chosen.items()}
     pools = [trial_of(values) for values in chosen.values()]
     decode(data, work, {(trial["side"], trial["sharpness"]) for trial in pools})
     print(f"decoded {time.time() - until + asked.seconds:.0f} s", flush=True)
@@ -276,6 +290,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1e6)
     parser.add_argument("--phase", choices=("choose", "ship"), default="choose")
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--epochs", type=int, help="for each recipe, whatever it says")
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     campaign(parser.parse_args())
 

@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr_device.errors import DatasetError, TrainingError
-from cxr_device.network import HEADS, build
+from cxr_device.network import HEADS, build, reduced
 from cxr_device.preprocessing import INPUT_SIZE
 from cxr_device.training.choice import best_epoch, chosen_epoch, stops
 from cxr_device.training.config import SCORE_HEADS, TrainingConfig
@@ -336,10 +335,6 @@ class _Fit:
         pixels = config.augmentation(block, size=seen, generator=generator)
         wanted, offsets = learned
         target, offset = wanted[rows], offsets[rows].to(device)
-        if self.answer is not None:
-            taught = blend(target.numpy(), self.answer(pixels.to(device)), config.teacher_share)
-            target = torch.from_numpy(taught)
-            pixels = interpolate(pixels, size=side, mode="bilinear", antialias=True)
         share, other = 1.0, torch.arange(len(rows))
         if config.mixup > 0:
             seed = int(torch.randint(2**31, (1,), generator=generator))
@@ -347,6 +342,14 @@ class _Fit:
             other = torch.randperm(len(pixels), generator=generator)
             pixels = pixels * share + pixels[other] * (1 - share)
             offset = offset * share + offset[other] * (1 - share)
+        mixed = target[other]
+        if self.answer is not None:
+            answer = self.answer(pixels.to(device))
+            target, mixed = (
+                torch.from_numpy(blend(part.numpy(), answer, config.teacher_share))
+                for part in (target, mixed)
+            )
+            pixels = reduced(pixels, side)
         pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
         bf16 = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
         with bf16:
@@ -357,8 +360,7 @@ class _Fit:
             _loss, logits, smoothing=config.label_smoothing, weights=weights, focus=focus
         )
         if config.mixup > 0:
-            mixed = loss(target[other].to(device))
-            return share * loss(target.to(device)) + (1 - share) * mixed
+            return share * loss(target.to(device)) + (1 - share) * loss(mixed.to(device))
         return loss(target.to(device))
 
     def _block(self, rows: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ its compression into one network (Hinton et al., 2015).
 
 import json
 from collections.abc import Callable
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +23,7 @@ from cxr_device import runtimes
 from cxr_device.errors import DatasetError
 from cxr_device.network import HEADS, Ensemble, build
 from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.training import graphs
 from cxr_device.training.export import export
 from cxr_device.training.films import Films, pixels_of
 from cxr_device.training.tuning import logits_of
@@ -98,13 +98,8 @@ def _infer(net: nn.Module, device: torch.device) -> Callable[[Tensor], NDArray[n
             export(whole, weights=graph.with_suffix(".safetensors"), graph=graph)
             run = runtimes.on_cpu(graph, threads=torch.get_num_threads())
         return lambda views: run(views.numpy())
-    return partial(_on_gpu, net.eval().to(device))
-
-
-def _on_gpu(net: nn.Module, views: Tensor) -> NDArray[np.float32]:
-    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
-        logits: NDArray[np.float32] = net(views).float().cpu().numpy()
-    return logits
+    recorded = graphs.answering(net.eval().to(device).to(memory_format=torch.channels_last))
+    return lambda views: np.asarray(recorded(views).cpu(), dtype=np.float32)
 
 
 def tabled(films: Films, data: Path, name: str) -> Taught:

@@ -392,12 +392,13 @@ def test_the_teachers_probability_softens_the_labels(
 
 
 @verifies("SRS-368@0808ba3f", level="integration")
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
 def test_each_view_is_taught_by_the_answer_to_it(
-    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixup: float
 ) -> None:
     taught = config(
         tmp_path, epochs=1, sizes=[INPUT_SIZE], teachers=["run"], teacher_share=1.0, shards=1,
-        teach="views", learning_rate=1e-9, label_smoothing=0.0,
+        teach="views", learning_rate=1e-9, label_smoothing=0.0, mixup=mixup,
     )  # fmt: skip
     views: list[Tensor] = []
     wanted: list[Tensor] = []
@@ -408,7 +409,7 @@ def test_each_view_is_taught_by_the_answer_to_it(
         return loss(logits, target, **others)
 
     monkeypatch.setattr(fit_module, "_loss", learned)
-    student = whole.parent / "student-views"
+    student = whole.parent / f"student-views-{mixup}"
     with register_module_forward_pre_hook(
         lambda net, given: (
             views.append(given[0]) if isinstance(net, EfficientNet) and net.training else None
@@ -418,7 +419,8 @@ def test_each_view_is_taught_by_the_answer_to_it(
     assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
     assert wanted
     answer, _ = answering([whole], device=torch.device("cpu"))
-    for pixels, target in zip(views, wanted, strict=True):
+    films = views if mixup == 0 else [view for view in views for _ in range(2)]
+    for pixels, target in zip(films, wanted, strict=True):
         np.testing.assert_allclose(answer(pixels.contiguous()), target.numpy(), atol=1e-6)
     with pytest.raises(DatasetError, match="teach 'views' without teachers; name the finished"):
         config(tmp_path, teach="views")
