@@ -87,6 +87,9 @@ class TrainingConfig:
     """Relative to the data folder."""
     start: str = ""
     """Module that carries the ImageNet weights as package data; empty: start from random."""
+    start_run: str = ""
+    """Finished run of the same architecture, beside this run's folder, whose weights the network
+    starts from."""
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @classmethod
@@ -120,6 +123,11 @@ class TrainingConfig:
             (
                 not (self.teachers and self.soft_labels),
                 "teachers and soft_labels",
+                "name one of them",
+            ),
+            (
+                not (self.start and self.start_run),
+                "start and start_run",
                 "name one of them",
             ),
             (

@@ -48,7 +48,7 @@ from cxr_device.training.run_folder import (
     versions,
 )
 from cxr_device.training.start import start_from
-from cxr_device.training.teachers import Answer, answering, blend, tabled, taught
+from cxr_device.training.teachers import Answer, answering, blend, finished, tabled, taught
 from cxr_device.training.tuning import logits_of, watch, within_view_auc
 
 __all__ = ["SCORE_HEADS", "TrainingConfig", "fit", "logits_of", "within_view_auc"]
@@ -156,6 +156,8 @@ class _Fit:
             wanted = blend(wanted, probability, config.teacher_share)
         net = build(config.architecture)
         started = start_from(net, config.start) if config.start else {}
+        if config.start_run:
+            started = _start_from_run(net, folder.path.parent / config.start_run)
         net = net.to(memory_format=torch.channels_last).to(ranks.device)
         return cls(
             config=config, data=data, folder=folder, ranks=ranks, train=train, tune=tune,
@@ -414,6 +416,17 @@ class _Fit:
             })  # fmt: skip
         self.ranks.wait()
         return folder.weights
+
+
+def _start_from_run(net: nn.Module, run: Path) -> dict[str, str]:
+    """Copy a finished run's weights; returns where they started, its name and their digest."""
+    found, record = finished(run)
+    try:
+        net.load_state_dict(found.state_dict())
+    except RuntimeError as error:
+        words = f"is an {record['config']['architecture']}"
+        raise DatasetError(run, words, "start from a run of the same architecture") from error
+    return {**record["start"], "run": run.name, "run_sha256": record["weights_sha256"]}
 
 
 def _resident(films: Films, device: torch.device) -> Tensor | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from cxr_device.training.export import export
 from cxr_device.training.films import Films, pixels_of
 from cxr_device.training.tuning import logits_of
 
-__all__ = ["Answer", "Taught", "answering", "blend", "tabled", "taught"]
+__all__ = ["Answer", "Taught", "answering", "blend", "finished", "tabled", "taught"]
 
 Taught = tuple[NDArray[np.float32], dict[str, str]]
 """Probabilities, shape (n, heads), and the digest of each teacher's weights or of their table."""
@@ -48,7 +49,8 @@ def taught(films: Films, runs: list[Path], *, cache: Path, device: torch.device)
     seen = Films(table=films.table, pixels=pixels_of(films.table, size=INPUT_SIZE, cache=cache))
     total, digests = 0.0, {}
     for run in runs:
-        net, digests[run.name] = _finished(run)
+        net, record = finished(run)
+        digests[run.name] = record["weights_sha256"]
         total = total + expit(logits_of(net.to(device), seen))
     return np.asarray(total / len(runs), dtype=np.float32), digests
 
@@ -64,29 +66,35 @@ def answering(runs: list[Path], *, device: torch.device) -> tuple[Answer, dict[s
     DatasetError
         As `taught`.
     """
-    found = {run.name: _finished(run) for run in runs}
+    found = {run.name: finished(run) for run in runs}
     teachers = [_infer(net, device) for net, _ in found.values()]
 
     def answer(views: Tensor) -> NDArray[np.float32]:
         answers = [expit(teacher(views)) for teacher in teachers]
         return np.asarray(np.mean(answers, axis=0), dtype=np.float32)
 
-    return answer, {name: digest for name, (_, digest) in found.items()}
+    return answer, {name: record["weights_sha256"] for name, (_, record) in found.items()}
 
 
-def _finished(run: Path) -> tuple[nn.Module, str]:
-    """Network and digest of the weights of a finished run."""
+def finished(run: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Network and record of a finished run.
+
+    Raises
+    ------
+    DatasetError
+        It is not finished, or its weights are not its record's.
+    """
     record = run / "record.json"
     if not record.is_file():
         raise DatasetError(run, "holds no record.json", "let this teacher's run finish first")
-    found = json.loads(record.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     weights = run / "weights.safetensors"
     digest = sha256(weights.read_bytes()).hexdigest()
     if digest != found["weights_sha256"]:
         raise DatasetError(weights, "is not what record.json describes", "train it again")
     net = build(found["config"]["architecture"])
     net.load_state_dict(load_file(weights))
-    return net, digest
+    return net, found
 
 
 def _infer(net: nn.Module, device: torch.device) -> Callable[[Tensor], NDArray[np.float32]]:
