@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from cxr_device.intake import receive
 from cxr_device.phantom import draw
@@ -41,7 +41,9 @@ def pixels(*, opacity: bool = True, side: int = 1024, seed: int = 7) -> NDArray[
     return draw(opacity=opacity, rng=np.random.default_rng(seed), side=side)
 
 
-def dx(frame: NDArray[Any] | None = None, *, bits_stored: int = 12, **changes: Any) -> FileDataset:
+def dx(
+    frame: NDArray[Any] | None = None, /, *, bits_stored: int = 12, **changes: Any
+) -> FileDataset:
     """A conformant DX For Presentation instance; `changes` set keywords, None deletes one."""
     frame = pixels() if frame is None else frame
     meta = FileMetaDataset()
@@ -114,7 +116,7 @@ def compressed(film: FileDataset, syntax: str) -> FileDataset:
         return packed
     stream = encode[syntax]()
     copy = FileDataset("", film, file_meta=FileMetaDataset(film.file_meta), preamble=b"\0" * 128)
-    copy.file_meta.TransferSyntaxUID = syntax
+    copy.file_meta.TransferSyntaxUID = UID(syntax)
     copy.PixelData = encapsulate([bytes(stream)])
     copy["PixelData"].VR = "OB"
     return copy

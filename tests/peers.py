@@ -101,10 +101,11 @@ class Archive:
         return reports_of(self.held.values(), sop_instance_uid)
 
     def _store(self, event: evt.Event) -> int:
-        self.offers[str(event.request.AffectedSOPInstanceUID)] += 1
+        uid = str(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]  # C-STORE
+        self.offers[uid] += 1
         status = self.statuses.pop(0) if self.statuses else 0x0000
         if status in (0x0000, 0xB000):
-            self.held[str(event.request.AffectedSOPInstanceUID)] = event.dataset
+            self.held[uid] = event.dataset
         return status
 
     def _report(self, event: evt.Event) -> tuple[int, None]:

@@ -299,10 +299,10 @@ def test_no_patient_stands_in_the_trail(device: Device, tmp_path: Path) -> None:
         "OtherPatientIDs": "PLANTED-OTHER",
     }  # fmt: skip
     films = [
-        to_bytes(dx(**planted)),
-        to_bytes(dx(**planted, ViewPosition="LL")),
-        to_bytes(dx(**planted, SeriesDescription="PLANTED LAT", ProtocolName="PLANTED PA")),
-        to_bytes(dx(**planted)).replace(
+        to_bytes(dx(**planted)),  # type: ignore[arg-type]
+        to_bytes(dx(**planted, ViewPosition="LL")),  # type: ignore[arg-type]
+        to_bytes(dx(**planted, SeriesDescription="PLANTED LAT", ProtocolName="PLANTED PA")),  # type: ignore[arg-type]
+        to_bytes(dx(**planted)).replace(  # type: ignore[arg-type]
             b"1.2.826.0.1.3680043.10.1559.3\0", b"PLANTED^NAME".ljust(30)
         ),
         b"PLANTED-ID is no DICOM",

@@ -33,7 +33,7 @@ def run(*arguments: str | Path) -> Result:
 
 def put(path: Path, **changes: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(to_bytes(dx(SMALL, **changes)))
+    path.write_bytes(to_bytes(dx(SMALL, **changes)))  # type: ignore[arg-type]
     return path
 
 

@@ -38,7 +38,7 @@ def test_what_is_no_probability_gets_no_flag(value: float) -> None:
 @verifies("SRS-146@66688415", "RC-146@dc277601")
 def test_float32_is_refused_because_it_would_lose_a_tie() -> None:
     with pytest.raises(ProbabilityError):
-        is_suspected(np.array([0.7], dtype=np.float32), AT)  # type: ignore[arg-type]
+        is_suspected(np.array([0.7], dtype=np.float32), AT)
 
 
 @verifies("SRS-145@305eeadf", "RC-145@df1f3171")

@@ -143,7 +143,7 @@ def test_the_gate_that_is_handed_over_is_the_one_that_judges(release: Release) -
 def test_a_node_refuses_what_has_no_patient_and_a_command_line_warns(
     missing: str | None, reader: Device
 ) -> None:
-    film = to_bytes(dx(SMALL, **({missing: ""} if missing else {})))
+    film = to_bytes(dx(SMALL, **({missing: ""} if missing else {})))  # type: ignore[arg-type]
     for ask in (reader.read, reader.check_header):
         as_node = checks(ask(film, duplicate_uid=ONE))
         assert as_node[CheckCode.IDENTITY].outcome == ("reject" if missing else "pass")

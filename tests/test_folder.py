@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up_at_any_file_leaves_none(
         if calls == at:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr(folder.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="No space left on device"):
         write(analyzed(), tmp_path / "out", dicom_source=source)
     assert calls == at

@@ -79,7 +79,7 @@ UID_64 = "1.2." + "3" * 60
 )
 @verifies("SRS-108@cf828fbf", "RC-108@229d4e0f")
 def test_uid_form(name: str, uid: str, expected: str) -> None:
-    assert outcome(CheckCode.UID_FORM, **{name: uid}) == expected
+    assert outcome(CheckCode.UID_FORM, **{name: uid}) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("uid", [None, ""])
@@ -501,7 +501,7 @@ def test_burned_in(said: str | None, overlay: bool, expected: str) -> None:  # n
 )
 @verifies("SRS-122@66ee671f", "RC-122@d4d66bf7")
 def test_laterality(name: str, side: str | None, expected: str) -> None:
-    assert outcome(CheckCode.LATERALITY, **{name: side}) == expected
+    assert outcome(CheckCode.LATERALITY, **{name: side}) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -569,7 +569,7 @@ def test_rescale_and_window(changes: dict[str, Any], expected: str) -> None:
 @verifies("SRS-123@3478abff", "RC-123@fded557a")
 def test_table_length(name: str, descriptor: tuple[int, ...], entries: int, expected: str) -> None:
     table = LookupTable(descriptor=descriptor, data=(0,) * entries)
-    assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected
+    assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["imager_pixel_spacing", "pixel_spacing"])
@@ -791,7 +791,7 @@ def test_the_grey_scale_is_bounded(changes: dict[str, Any], expected: str) -> No
 @verifies("SRS-225@1b7590db", "RC-123@fded557a")
 def test_a_table_s_entries_are_bounded(name: str, bits: int, highest: int, expected: str) -> None:
     table = LookupTable(descriptor=(4, 0, bits), data=(0, 1, 2, highest))
-    assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected
+    assert outcome(CheckCode.RESCALE_LUT, **{name: table}) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

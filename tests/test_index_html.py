@@ -106,7 +106,7 @@ def test_a_card_shows_a_small_copy_of_its_film() -> None:
 @verifies("SRS-234@d5f006d9", "RC-234@945cce00")
 def test_the_page_has_every_card_in_its_order_and_counts_each_answer() -> None:
     results = [rejected(), analyzed(0.8), rejected(CHILD), analyzed(0.1)]
-    cards = [card(entry_of(result), picture=None, below=RUN) for result in results]
+    cards = [card(entry_of(result), picture=None, below=RUN) for result in results]  # type: ignore[arg-type]
     page = index(cards, release(), research=False)
     assert page.startswith("<!doctype html>")
     assert f"<ol>{''.join(each.html for each in cards)}</ol>" in page

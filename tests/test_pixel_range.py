@@ -109,5 +109,5 @@ def test_every_judged_pixel_is_counted_in_8_bits_as_in_16(
     levels = (np.arange(side // step * side) % 40).reshape(side // step, side)
     levels[-1, -8:] = range(200, 208)  # each once, behind all others
     frame = levels.repeat(step, axis=0).astype(kind)  # each row that is counted shows another
-    verdict = judge_pixels(frame, bits_stored=8 * frame.itemsize, label=label)
+    verdict = judge_pixels(frame, bits_stored=8 * frame.itemsize, label=label)  # type: ignore[arg-type]
     assert verdict.value == "48 grey levels, 2.5% at one"

@@ -18,7 +18,7 @@ from verification import verifies
 def accepted(stored: np.ndarray, **changes: object) -> AcceptedRadiograph:
     """An accepted 12-bit film."""
     values = {"stored": stored, "maximum": 4095, "inverted": False, **changes}
-    return AcceptedRadiograph(**values)
+    return AcceptedRadiograph(**values)  # type: ignore[arg-type]
 
 
 @verifies("SRS-135@52b2a92d", "RC-135@9bcc93e2", level="integration")

@@ -55,7 +55,7 @@ def pictures(page: str) -> list[Image.Image]:
     data = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page)
     shown = [Image.open(BytesIO(base64.b64decode(each))) for _, each in data]
     assert [kind.upper() for kind, _ in data] == [each.format for each in shown]
-    return shown
+    return shown  # type: ignore[return-value]
 
 
 @verifies("SRS-152@749f56d9")

@@ -40,7 +40,7 @@ def test_auto_is_cuda_where_torch_a_driver_and_a_gpu_are_there_and_else_the_cpu(
     torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: found))
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setattr(runtimes, "find_spec", lambda _name: torch if installed else None)
-    monkeypatch.setattr(runtimes.Path, "exists", lambda _path: driver)
+    monkeypatch.setattr(runtimes.Path, "exists", lambda _path: driver)  # type: ignore[attr-defined]
     assert runtimes.choose("auto") == chosen
 
 

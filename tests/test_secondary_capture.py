@@ -141,7 +141,7 @@ def test_the_bar_is_as_long_as_the_probability_and_is_marked_at_the_threshold(
 def test_a_flag_and_no_flag_have_colours_of_their_own() -> None:
     def headline(result: Analyzed) -> Page:
         ink: Page = page_of(result)[84:140, 960:1572].reshape(-1, 3)
-        return ink[ink.sum(axis=1).argmax()]
+        return ink[ink.sum(axis=1).argmax()]  # type: ignore[no-any-return]
 
     red, green, _blue = headline(analyzed(0.9))
     assert red > green + 50

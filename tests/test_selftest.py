@@ -21,7 +21,7 @@ def lines(device: Device, monkeypatch: pytest.MonkeyPatch) -> Build:
         test = replace(device.release.self_test, **changes)  # type: ignore[arg-type]
         release: Release = replace(device.release, self_test=test)
         changed = Device(release, infer=device._infer)  # noqa: SLF001  # the loaded network
-        monkeypatch.setattr(selftest.Device, "load", lambda **_options: changed)
+        monkeypatch.setattr(selftest.Device, "load", lambda **_options: changed)  # type: ignore[attr-defined]
         return list(selftest.run())
 
     return run

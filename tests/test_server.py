@@ -402,7 +402,7 @@ def test_a_request_that_names_another_instance_is_refused_and_nothing_kept(
 @verifies("SRS-392@a7758883", level="unit")
 def test_bytes_that_no_answer_can_name_are_told_apart(small_device: Device) -> None:
     data = to_bytes(film(1))
-    source = small_device.check_header(data, duplicate_uid=server.FIRST_ARRIVAL).source
+    source = small_device.check_header(data, duplicate_uid=server.FIRST_ARRIVAL).source  # type: ignore[attr-defined]
     assert server._can_be_answered(data, source)  # noqa: SLF001
     assert not server._can_be_answered(data + b"\0", source)  # noqa: SLF001  # not those bytes
     assert not server._can_be_answered(data, replace(source, study_instance_uid=None))  # noqa: SLF001

@@ -86,7 +86,7 @@ def finished(run: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     record = run / "record.json"
     if not record.is_file():
-        raise DatasetError(run, "holds no record.json", "let this teacher's run finish first")
+        raise DatasetError(run, "holds no record.json", "let this run finish first")
     found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     weights = run / "weights.safetensors"
     digest = sha256(weights.read_bytes()).hexdigest()

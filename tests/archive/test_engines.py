@@ -66,13 +66,13 @@ class Told(Sequence[Block]):
     def __init__(self, blocks: list[Block]) -> None:
         self.blocks, self.taken = blocks, 0
 
-    def __getitem__(self, at: Any) -> Any:
+    def __getitem__(self, at: Any) -> Any:  # type: ignore[explicit-override]
         return self.blocks[at]
 
-    def __len__(self) -> int:
+    def __len__(self) -> int:  # type: ignore[explicit-override]
         return len(self.blocks)
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Block]:  # type: ignore[explicit-override]
         for block in self.blocks:
             self.taken += 1
             yield block

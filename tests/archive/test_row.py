@@ -32,7 +32,7 @@ def reader(release: Release) -> Iterator[Device]:
 
 @verifies("SRS-300@f5f6d75e", "RC-300@a029fb1b", level="integration")
 def test_an_analysed_film_has_its_score_and_the_others_have_none(reader: Device) -> None:
-    film = to_bytes(dx(pixels(side=512), BurnedInAnnotation=None, **NAMES))
+    film = to_bytes(dx(pixels(side=512), BurnedInAnnotation=None, **NAMES))  # type: ignore[arg-type]
     result = reader.read(film)
     assert isinstance(result, Analyzed)
     told = row(result)

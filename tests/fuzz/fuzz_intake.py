@@ -20,6 +20,7 @@ with atheris.instrument_imports(include=["cxr_device", "pydicom.filereader", "py
     from cxr_device.vocabulary import UNCOMPRESSED, CheckCode, Outcome
 
 from builders import RLE, compressed, dx, nested, pixels, to_bytes
+from pydicom.uid import UID
 
 LABEL, DECODER = Release.load().label, Decoder(time_limit_s=1.0)
 LONGEST = 8192
@@ -56,7 +57,7 @@ def seeds() -> list[bytes]:
         dx(tiny, Modality="CR", PatientAge=None, PatientBirthDate="19610203"),
     ]  # fmt: skip
     implicit = dx(tiny)
-    implicit.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+    implicit.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2")
     head = nested(3)
     return [*map(to_bytes, [*films, implicit]), head[:LONGEST]]
 

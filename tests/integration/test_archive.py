@@ -20,7 +20,11 @@ from cxr_device.archive.ledger import parts_of
 from cxr_device.errors import ArchiveError
 from verification import verifies
 
-NAMES = {"PatientName": "Zanzibar^Quokka", "PatientID": "ID-987123", "AccessionNumber": "ACC-4711"}
+NAMES: dict[str, Any] = {
+    "PatientName": "Zanzibar^Quokka",
+    "PatientID": "ID-987123",
+    "AccessionNumber": "ACC-4711",
+}
 
 
 def fill(folder: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_a_damaged_frame_shows_nothing_of_the_film_before_it(
     shown = 0
     for _ in range(10):
         for stream in _damaged(_stream(film), rng):
-            found = []
+            found: list[Any] = []
             for plain in first:
                 assert plain is not None
                 assert taken is not None

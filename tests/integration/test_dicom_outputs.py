@@ -56,7 +56,7 @@ def items(report: Dataset) -> Iterator[tuple[str, Any]]:
     """Every content item of a report: its concept's code and its value."""
     for item in report.ContentSequence:
         concept = item.ConceptNameCodeSequence[0].CodeValue
-        match item.ValueType:
+        match str(item.ValueType):
             case "TEXT":
                 yield concept, item.TextValue
             case "CODE":
@@ -70,6 +70,8 @@ def items(report: Dataset) -> Iterator[tuple[str, Any]]:
                 yield concept, item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
             case "UIDREF":
                 yield concept, item.UID
+            case _:
+                pass
         if "ContentSequence" in item:
             yield from items(item)
 
@@ -218,7 +220,7 @@ def test_the_device_refuses_its_own_outputs(device: Device) -> None:
         assert not isinstance(again, Analyzed), kind
 
 
-PLANTED = {
+PLANTED: dict[str, Any] = {
     "StudyDescription": "No Finding PLANTED",
     "SeriesDescription": "PLANTED series",
     "ProtocolName": "PLANTED protocol",
@@ -365,7 +367,7 @@ def test_a_disk_that_fills_up_at_any_file_leaves_none(
         if calls == at:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr(folder.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="No space left"):
         folder.write(
             result, device.release, picture=device.picture(result), out=tmp_path / "out",

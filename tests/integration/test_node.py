@@ -61,7 +61,7 @@ def running(
 ) -> Iterator[Node]:
     """A node on a free port that answers to `peer`."""
     configuration = Configuration(
-        **{  # type: ignore[arg-type]
+        **{
             "ae_title": "CXRDEVICE",
             "bind": Address(host=HOST, port=0),
             "data": data,
@@ -172,7 +172,7 @@ def test_each_header_has_its_status(device: Device, tmp_path: Path) -> None:
 @verifies("SRS-250@33dff3b0", "RC-250@3de670b9", level="integration")
 def test_strangers_and_other_objects_are_refused(device: Device, tmp_path: Path) -> None:
     ct, processing = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.1.1.1"
-    known = {"callers": frozenset({"MODALITY"})}
+    known: dict[str, Any] = {"callers": frozenset({"MODALITY"})}
     with archive() as peer, running(device, tmp_path, peer, **known) as node:
         assert associate(node.port, calling="STRANGER").is_rejected
         assert associate(node.port, called="OTHER").is_rejected
@@ -373,7 +373,7 @@ def test_storage_commitment_is_reported(device: Device, tmp_path: Path, calling:
 
 @verifies("SRS-259@9dcdf119", level="integration")
 def test_health_and_metrics(device: Device, tmp_path: Path) -> None:
-    metrics = {"metrics": Address(host=HOST, port=0)}
+    metrics: dict[str, Any] = {"metrics": Address(host=HOST, port=0)}
     with archive() as peer, running(device, tmp_path, peer, **metrics) as node:
         store(node.port, film(1, PatientAge="010Y"))
         wait(delivered(node, 1))
@@ -395,7 +395,8 @@ def test_health_and_metrics(device: Device, tmp_path: Path) -> None:
 def test_an_address_that_is_taken_is_refused(device: Device, tmp_path: Path) -> None:
     with archive() as peer, running(device, tmp_path / "one", peer) as node:
         taken = Address(host=HOST, port=node.port)
-        for setting in ({"bind": taken}, {"metrics": taken}):
+        settings: tuple[dict[str, Any], ...] = ({"bind": taken}, {"metrics": taken})
+        for setting in settings:
             with pytest.raises(NodeError, match="Address already in use"):
                 running(device, tmp_path / "two", peer, **setting).__enter__()
 
@@ -462,7 +463,8 @@ def test_a_thread_that_ends_leaves_one_line_and_no_words(device: Device, tmp_pat
     value = struct.pack(">LBB", len(data) + 2, 1, 3) + data
     with archive() as peer, running(device, tmp_path, peer, stream=stream) as node:
         association = associate(node.port)
-        sent = association.dul.socket.socket
+        sent = association.dul.socket.socket  # type: ignore[union-attr]
+        assert sent is not None
         sent.sendall(struct.pack(">BxL", 4, len(value)) + value)
         wait(lambda: "thread_ended" in stream.getvalue())
         assert store(node.port, film(2, PatientAge="010Y")) == [0xA900]
@@ -539,8 +541,8 @@ def test_one_association_too_many_is_refused_until_one_ends(
         wait(lambda: not node.health().associations)
         probes = [silent(node.port) for _ in range(7)]
         wait(lambda: node.health().events.get("connection_refused"))
-        for each in probes:
-            each.close()
+        for probe in probes:
+            probe.close()
         wait(lambda: not node.health().associations)
         assert store(node.port, film(1, PatientAge="010Y")) == [0xA900]
         wait(delivered(node, 1))
@@ -578,7 +580,7 @@ def test_tls_both_ways_with_certificates(
                          + f",{tmp_path / 'authority.pem'}")  # fmt: skip
 
     monkeypatch.setattr(connection, "ASSOCIATION_S", 2.0)
-    settings = {"tls": tls("node")}
+    settings: dict[str, Any] = {"tls": tls("node")}
     with (
         archive(tls=tls("modality").server()) as peer,
         running(device, tmp_path / "data", peer, **settings) as node,

@@ -39,7 +39,7 @@ def test_a_write_that_is_cut_leaves_nothing_half_written(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr(folder.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="No space left"):
         folder.write(device.read(to_bytes(dx())), device.release, picture=None, out=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

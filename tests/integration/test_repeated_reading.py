@@ -13,6 +13,7 @@ import pytest
 from builders import dx, pixels, to_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.uid import UID
 
 from cxr_device import Analyzed, Device
 from cxr_device.outputs import folder
@@ -55,7 +56,8 @@ def test_any_free_text_and_any_date_leave_the_result(
     keyword: str, text: str, day: str, counting: Device
 ) -> None:
     plain = told(counting, to_bytes(dx(SMALL)))
-    changed = to_bytes(dx(SMALL, **{keyword: text, "StudyDate": day, "ContentDate": day}))
+    changes: dict[str, Any] = {keyword: text, "StudyDate": day, "ContentDate": day}
+    changed = to_bytes(dx(SMALL, **changes))
     assert told(counting, changed) == plain
 
 
@@ -136,7 +138,7 @@ def test_no_attribute_names_a_path(text: str, counting: Device, tmp_path: Path) 
     with config.disable_value_validation():
         film = dx(SMALL, StudyInstanceUID=text, PatientID=text, StudyID=text, Modality="CT")
         film.SOPInstanceUID = text
-        film.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+        film.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
         data = to_bytes(film)
     out = tmp_path / "a" / "b"
     written = folder.write(counting.read(data), counting.release, picture=None, out=out)

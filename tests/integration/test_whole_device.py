@@ -5,6 +5,7 @@ import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_a_lossless_syntax_does_not_change_the_score(syntax: str, device: Device
 @verifies("SRS-135@52b2a92d", "RC-135@9bcc93e2")
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": "2048", "WindowWidth": "3000"}])
 def test_a_monochrome1_twin_has_the_same_score_bit_for_bit(
-    window: dict[str, str], device: Device
+    window: dict[str, Any], device: Device
 ) -> None:
     twin_window = dict(window)
     if window:  # PS3.3 C.11.2.1.2.1: x - (c - 0.5) changes sign with c' = max - c + 1
@@ -73,7 +74,7 @@ def test_a_monochrome1_twin_has_the_same_score_bit_for_bit(
         {"SeriesTime": "010203", "AccessionNumber": "77"},
     ],
 )  # fmt: skip
-def test_free_text_names_and_dates_change_nothing(changes: dict[str, str], device: Device) -> None:
+def test_free_text_names_and_dates_change_nothing(changes: dict[str, Any], device: Device) -> None:
     plain, changed = device.read(to_bytes(dx())), device.read(to_bytes(dx(**changes)))
     assert isinstance(plain, Analyzed)
     assert isinstance(changed, Analyzed)

@@ -101,7 +101,7 @@ def test_a_download_becomes_a_device_that_reads(shared_data: Path, tmp_path: Pat
 
     (tmp_path / "config.toml").write_text(CONFIG)
     run("train", tmp_path / "config.toml", "--data", tmp_path, "--out", trained)
-    run("lock", trained, "--data", tmp_path, "--side", 64, "--development")
+    run("lock", trained, "--data", tmp_path, "--side", "64", "--development")
     release = trained / "release"
     locked = tomllib.loads((release / "release.toml").read_text("utf-8"))
     assert locked["network"]["side"] == 64

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import JPEG_LOSSLESS_SV1, compressed, dx, pixels, to_bytes
@@ -146,7 +147,7 @@ def test_a_file_without_a_study_says_so(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob("*.dcm"))
 
 
-PLANTED = {
+PLANTED: dict[str, Any] = {
     "PatientName": "Planted^Name",
     "PatientID": "PLANTED-ID",
     "PatientBirthDate": "19610203",

@@ -163,7 +163,7 @@ def test_good_films_around_each_kind_of_bad_file_are_judged(tmp_path: Path) -> N
     kinds = 0
     for name, (_, inject) in sorted(INJECTIONS.items()):
         bad = dx(pixels(side=1024))
-        bad.pixel_array_source = bad.pixel_array  # type: ignore[attr-defined]
+        bad.pixel_array_source = bad.pixel_array
         with config.disable_value_validation(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of the UIDs that are put in
             altered = inject(bad, rng)
@@ -255,7 +255,7 @@ def test_a_killed_run_leaves_no_part_under_a_final_name(film: Path, tmp_path: Pa
 @verifies("SRS-149@a4a13613", "RC-149@fb40471f", level="system")
 def test_no_identity_attribute_reaches_an_output(tmp_path: Path) -> None:
     marker = "QQMARKERQQ"
-    attributes = {
+    attributes: dict[str, Any] = {
         "PatientName": f"{marker}^A", "PatientID": marker, "PatientBirthDate": "19610203",
         "OtherPatientIDs": marker, "PatientAddress": marker, "AccessionNumber": marker,
         "ReferringPhysicianName": f"{marker}^B", "PatientComments": marker, "PatientAge": "064Y",
@@ -267,7 +267,7 @@ def test_no_identity_attribute_reaches_an_output(tmp_path: Path) -> None:
         "accepted": {}, "lateral": {"ViewPosition": "LL"}, "child": {"PatientAge": "010Y"},
         "flat": {"BitsStored": 7},
     }.items():  # fmt: skip
-        film = dx(pixels(side=512), **{**attributes, **changes})
+        film = dx(pixels(side=512), **{**attributes, **changes})  # type: ignore[dict-item]
         (films / f"{name}.dcm").write_bytes(to_bytes(film))
     (films / "cut.dcm").write_bytes(to_bytes(dx(pixels(side=512), **attributes))[:3000])
     assert pydicom.dcmread(films / "accepted.dcm").PatientID == marker

@@ -35,6 +35,7 @@ from builders import (
 from hostile import with_syntax
 from pydicom import FileDataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID
 
 from cxr_device import Device
 from cxr_device.result import Checked, Failed, Rejected
@@ -173,7 +174,7 @@ def frame_of(photometric: str, syntax: str) -> FileDataset:
     if syntax in COMPRESSED:
         film = compressed(film, syntax)
     if syntax == IMPLICIT:
-        film.file_meta.TransferSyntaxUID = syntax
+        film.file_meta.TransferSyntaxUID = UID(syntax)
     film.PhotometricInterpretation = photometric
     film.PresentationLUTShape = "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
     if photometric == "RGB":
@@ -277,7 +278,7 @@ def sop(uid: str, **values: Any) -> Edit:
     """Make the film an instance of another class."""
 
     def edit(film: FileDataset) -> None:
-        film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = uid
+        film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = UID(uid)
         setting(**values)(film)
 
     return edit

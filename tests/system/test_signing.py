@@ -155,10 +155,11 @@ def test_openssl_makes_the_key_and_verifies_the_signature(
     if openssl is None:
         pytest.skip("system package missing: openssl")
     private, public, release = (tmp_path / n for n in ("key.pem", "public.pem", "release"))
-    for words in (
+    making: tuple[list[str | Path], ...] = (
         ["genpkey", "-algorithm", "ed25519", "-out", private],
         ["pkey", "-in", private, "-pubout", "-out", public],
-    ):
+    )
+    for words in making:
         subprocess.run([openssl, *words], check=True, capture_output=True)  # noqa: S603
     private.chmod(0o600)
     key = serialization.load_pem_private_key(private.read_bytes(), None)
@@ -166,7 +167,7 @@ def test_openssl_makes_the_key_and_verifies_the_signature(
     trust(root, key)
     done = run(root, *gate, "--release", release, "--key", private)
     assert done.returncode == 0, done.stderr
-    verify = [
+    verify: list[str | Path] = [
         openssl, "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin",
         "-in", release / "release.toml", "-sigfile", release / "release.sig",
     ]  # fmt: skip
@@ -201,7 +202,7 @@ def test_a_lock_without_a_sound_key_or_the_word_development_writes_nothing(
         (["--key", text], "", "is no private key"),
         (["--key", sound], "another phrase\n", "the pass phrase is wrong"),
     ):
-        done = run(root, *gate, "--release", release, *words, typed=typed)
+        done = run(root, *gate, "--release", release, *map(str, words), typed=typed)
         assert done.returncode == 2, done.stderr
         assert said in done.stderr
         assert not release.exists()

@@ -22,11 +22,19 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     (wheel,) = folder.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)  # noqa: S603
-    pip = [folder / "env/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    for what in (
+    pip: list[str | Path] = [
+        folder / "env/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+    ]
+    wanted: tuple[list[str | Path], ...] = (
         ["--require-hashes", "-r", ROOT / "requirements/base.txt"],
         ["--no-deps", wheel],
-    ):
+    )
+    for what in wanted:
         done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False)  # noqa: S603
         if "NewConnectionError" in done.stderr:
             pytest.skip("no package registry to install the wheel's dependencies from")

@@ -44,7 +44,7 @@ from cxr_device.training.films import (
 )
 from cxr_device.training.fit import fit
 from cxr_device.training.run_folder import commit
-from cxr_device.training.teachers import answering, blend
+from cxr_device.training.teachers import Answer, answering, blend
 from cxr_device.training.tuning import within_view_auc
 
 TOML = """
@@ -391,10 +391,21 @@ def test_the_teachers_probability_softens_the_labels(
     assert losses[0] != losses[1]
 
 
+@pytest.fixture(scope="module")
+def teacher(whole: Path) -> tuple[Answer, dict[str, str]]:
+    """The whole run as a teacher; its export takes longer than all that it answers."""
+    return answering([whole], device=torch.device("cpu"))
+
+
 @verifies("SRS-368@0808ba3f", level="integration")
 @pytest.mark.parametrize("mixup", [0.0, 1.0])
-def test_each_view_is_taught_by_the_answer_to_it(
-    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixup: float
+def test_each_view_is_taught_by_the_answer_to_it(  # noqa: PLR0913, PLR0917  # fixtures
+    data: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    teacher: tuple[Answer, dict[str, str]],
+    mixup: float,
 ) -> None:
     taught = config(
         tmp_path, epochs=1, sizes=[INPUT_SIZE], teachers=["run"], teacher_share=1.0, shards=1,
@@ -408,7 +419,12 @@ def test_each_view_is_taught_by_the_answer_to_it(
         wanted.append(target)
         return loss(logits, target, **others)
 
+    def exported(runs: list[Path], *, device: torch.device) -> tuple[Answer, dict[str, str]]:
+        assert (runs, device.type) == ([whole], "cpu")
+        return teacher
+
     monkeypatch.setattr(fit_module, "_loss", learned)
+    monkeypatch.setattr(fit_module, "answering", exported)
     student = whole.parent / f"student-views-{mixup}"
     with register_module_forward_pre_hook(
         lambda net, given: (
@@ -418,12 +434,36 @@ def test_each_view_is_taught_by_the_answer_to_it(
         fit(taught, data=data, run=student, cache=tmp_path / "c")
     assert record(student)["teachers"] == {"run": record(whole)["weights_sha256"]}
     assert wanted
-    answer, _ = answering([whole], device=torch.device("cpu"))
+    answer, _ = teacher
     films = views if mixup == 0 else [view for view in views for _ in range(2)]
     for pixels, target in zip(films, wanted, strict=True):
         np.testing.assert_allclose(answer(pixels.contiguous()), target.numpy(), atol=1e-6)
     with pytest.raises(DatasetError, match="teach 'views' without teachers; name the finished"):
         config(tmp_path, teach="views")
+
+
+@verifies("SRS-372@c1a091c0", level="integration")
+def test_a_run_starts_from_the_weights_of_another(data: Path, whole: Path, tmp_path: Path) -> None:
+    goes_on = config(tmp_path, start_run="run", learning_rate=1e-9, epochs=1, sizes=[32])
+    begun = load_file(whole / "weights.safetensors")
+    run = whole.parent / "goes-on"
+    for name, value in load_file(fit(goes_on, data=data, run=run, cache=tmp_path / "c")).items():
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            np.testing.assert_allclose(value, begun[name], atol=1e-7)
+    first = record(whole)
+    assert record(run)["start"] == {
+        **first["start"], "run": "run", "run_sha256": first["weights_sha256"]
+    }  # fmt: skip
+    for changes, words in (
+        ({"start_run": "absent"}, r"absent: holds no record\.json"),
+        (
+            {"start_run": "run", "architecture": "densenet121"},
+            "run: is an efficientnet_lite0; start",
+        ),
+        ({"start_run": "run", "start": "os"}, "start and start_run; name one of them"),
+    ):
+        with pytest.raises(DatasetError, match=words):
+            fit(config(tmp_path, **changes), data=data, run=run.parent / "x", cache=tmp_path / "c")
 
 
 @verifies("SRS-334@d6249e02", level="unit")

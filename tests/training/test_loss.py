@@ -69,10 +69,9 @@ def test_without_exponents_it_is_cross_entropy_and_positives_take_their_weight()
 @verifies("SRS-324@7f20e1b4", level="unit")
 @pytest.mark.parametrize("focus", [Focus(0, 4, 0.05), Focus(1, 1, 0.0), Focus(2, 4, 0.2)])
 def test_a_certain_network_has_a_finite_loss_and_gradient(focus: Focus) -> None:
-    logits = torch.tensor([-90.0, -20.0, 0.0, 20.0, 90.0], requires_grad=True)
     for target in (torch.zeros(5), torch.ones(5)):
-        logits.grad = None
-        focus.loss(logits, target).sum().backward()
+        logits = torch.tensor([-90.0, -20.0, 0.0, 20.0, 90.0], requires_grad=True)
+        focus.loss(logits, target).sum().backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
         assert torch.isfinite(logits.grad).all()
 

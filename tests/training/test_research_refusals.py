@@ -123,7 +123,10 @@ def test_a_picture_of_too_many_pixels_is_left_out(
 @pytest.mark.parametrize("verb", ["gate", "renditions", "score"])
 def test_a_column_that_a_command_needs_is_named(tmp_path: Path, verb: str, missing: str) -> None:
     path = table(tmp_path / "manifest.csv", **{missing: []})
-    extra = {"gate": ["--cache", tmp_path / "c"], "score": ["--within-label"]}.get(verb, [])
+    needs: dict[str, list[str | Path]] = {
+        "gate": ["--cache", tmp_path / "c"], "score": ["--within-label"]
+    }  # fmt: skip
+    extra = needs.get(verb, [])
     words = ["dataset", verb, path, "--out", tmp_path / "x.csv", "--split", "tune", *extra]
     done = run(*words)
     assert done.exit_code == 2, done.output
@@ -146,7 +149,7 @@ def test_a_table_that_cannot_be_written_is_refused_first(
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "manifest.csv").touch()  # would be refused next
-    extra = ["--cache", tmp_path / "c"] if verb == "gate" else []
+    extra: list[str | Path] = ["--cache", tmp_path / "c"] if verb == "gate" else []
     done = run("dataset", verb, tmp_path / "manifest.csv", "--out", tmp_path / out,
                "--split", "tune", *extra)  # fmt: skip
     assert done.exit_code == code, done.output
@@ -267,7 +270,7 @@ def test_a_refused_lock_leaves_what_was_there(tmp_path: Path, *, graph: bool) ->
     before = digests(tmp_path)
     assert str(tmp_path / "before/release.toml") in before
     for name in ("", "new", "deep/er/new", "before", "empty"):
-        where = ["--release", tmp_path / name] if name else []
+        where: list[str | Path] = ["--release", tmp_path / name] if name else []
         done = run("lock", tmp_path / "run", "--data", tmp_path, "--development", *where)
         assert done.exit_code == 2, done.output
         assert digests(tmp_path) == before, name
@@ -279,7 +282,7 @@ def test_a_side_that_no_network_sees_is_refused(tmp_path: Path, side: int, *, gr
     (tmp_path / "run").mkdir()
     if graph:
         (tmp_path / "run/gate.onnx").write_bytes(b"no graph")
-    done = run("lock", tmp_path / "run", "--data", tmp_path, "--side", side, "--development")
+    done = run("lock", tmp_path / "run", "--data", tmp_path, "--side", str(side), "--development")
     assert done.exit_code == 2
     assert f"--side {side}: the networks' alone, at most the 224 of the input" in done.output
 
@@ -306,7 +309,7 @@ def test_the_extra_that_brings_pandas_is_named(
     for name in [n for n in sys.modules if n.startswith("cxr_device.training.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    extra = ["--cache", tmp_path / "c"] if verb == "gate" else []
+    extra: list[str | Path] = ["--cache", tmp_path / "c"] if verb == "gate" else []
     (tmp_path / "m.csv").touch()
     done = run("dataset", verb, tmp_path / "m.csv", "--out", tmp_path / "x.csv",
                "--split", "tune", *extra)  # fmt: skip

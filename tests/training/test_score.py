@@ -1,6 +1,7 @@
 """Scoring a manifest: what is no film of 8 bits is left out by name, what is missing is named."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def test_what_is_no_film_of_8_bits_has_no_score_and_is_named(
     Image.fromarray(colours).save(tmp_path / "colours.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "grey.png").read_bytes()[:-40])
     Image.fromarray(grey[:31, :40].astype(np.uint8)).save(tmp_path / "small.png")
-    names = ["grey.png", "deep.png", "colours.png", "cut.png", "none.png", "small.png"]
+    names: list[Any] = ["grey.png", "deep.png", "colours.png", "cut.png", "none.png", "small.png"]
     found = score_manifest(manifest(tmp_path, file=names), device)
     assert found.table["file"].tolist() == ["grey.png"]
     assert [line.split(":")[0] for line in found.left_out] == names[1:]

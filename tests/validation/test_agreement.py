@@ -201,5 +201,5 @@ def test_pabak_leaves_out_what_either_has_not_rated() -> None:
     found = agreement.pabak([1, 0, 1, 1, NAN, 0, NAN], [1, 0, 0, 1, 1, NAN, NAN])
     assert found == whole
     assert found.n == 4
-    assert agreement.pabak(["x", None], ["x", "y"]).n == 1
+    assert agreement.pabak(["x", None], ["x", "y"]).n == 1  # type: ignore[arg-type]
     assert agreement.pabak([NAN], [1.0]).reason == "no case that both have rated"

@@ -55,7 +55,9 @@ def test_a_calibrated_score_has_its_bias_named() -> None:
     rng = np.random.default_rng(8)
     p = rng.uniform(0.05, 0.6, 300)
     found = calibration.expected_calibration_error(rng.random(300) < p, p)
+    assert found.if_calibrated is not None
     assert found.if_calibrated > 0.02  # positive although the score is calibrated
+    assert found.p_value is not None
     assert found.p_value > 0.01
 
 

@@ -52,7 +52,8 @@ def test_a_missing_value_is_refused() -> None:
     text["members"][0]["curve"][0]["loss"] = "low"
     empty = copy.deepcopy(whole)
     empty["members"][0]["curve"] = []
-    for damaged in (without_loss, text, empty, {"members": []}, {}):
+    nothing: list[dict[str, Any]] = [{"members": []}, {}]
+    for damaged in (without_loss, text, empty, *nothing):
         with pytest.raises(ArgumentError):
             training_curves.loss(damaged)
 
