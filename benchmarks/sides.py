@@ -1,10 +1,11 @@
 """What a smaller side costs and saves: networks that see the input reduced (`lock --side`).
 
-    PYTHONPATH=. python benchmarks/sides.py RUN... --data DATA --cache DIR
+    PYTHONPATH=. python benchmarks/sides.py RUN... --like RUN... --data DATA --cache DIR
 
 Each run's averaged network at each side: AUC of the score for the mined airspace label on `tune`,
 with its difference to the first run at the whole input (a bootstrap between patients), and the time
-of one film in ONNX Runtime on one thread, as a ratio to the same. Results: results/sides.json.
+of one film in ONNX Runtime on one thread, as a ratio to the same; and the correlation of its scores
+with the mean of those that `--like` names, at the whole input. Results: results/sides.json.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from cxr_device.training.films import Films
 from cxr_device.training.tuning import logits_of
 
 OUT: Final = Path(__file__).parent / "results" / "sides.json"
-SIDES: Final = (INPUT_SIZE, 208, 192, 176, 160)
+SIDES: Final = (INPUT_SIZE, 208, 192, 176, 160, 144)
 TURNS: Final = 40
 HEADS_OF_THE_SCORE: Final = [HEADS.index(head) for head in SCORE_HEADS]
 
@@ -71,23 +72,26 @@ def main() -> None:
     """Measure every run at every side, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--like", nargs="+", type=Path, metavar="RUN", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     asked = parser.parse_args()
     films = tuning_films(asked.data, asked.cache, MANIFESTS)
     nets = [(run.name, side, network(run, side)) for run in asked.runs for side in SIDES]
+    like = np.mean([score(network(run, INPUT_SIZE), films) for run in asked.like], axis=0)
     named = [({"run": name, "side": side}, score(net, films)) for name, side, net in nets]
     with tempfile.TemporaryDirectory() as folder:
         infers = [exported(net, Path(folder) / str(at)) for at, (_, _, net) in enumerate(nets)]
         times = milliseconds(infers)
     rows: list[dict[str, Any]]
     rows, positives = compared(named, films)
-    for row, taken in zip(rows, times, strict=True):
+    for row, (_, own), taken in zip(rows, named, times, strict=True):
         row["time_ratio"] = round(taken / times[0], 2)
+        row["correlation"] = round(float(np.corrcoef(own, like)[0, 1]), 4)
         print(row["run"], row["side"], row["within_view"]["estimate"], row["time_ratio"])
     found = {
         "films": rows[0]["within_view"]["n"], "positives": positives, "resamples": RESAMPLES,
-        "rows": rows,
+        "like": [run.name for run in asked.like], "rows": rows,
     }  # fmt: skip
     OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
