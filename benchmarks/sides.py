@@ -1,6 +1,7 @@
 """What a smaller side costs and saves: networks that see the input reduced (`lock --side`).
 
     PYTHONPATH=. python benchmarks/sides.py RUN... --like RUN... --data DATA --cache DIR
+        [--out results/sides.json]
 
 Each run's averaged network at each side: AUC of the score for the mined airspace label on `tune`,
 with its difference to the first run at the whole input (a bootstrap between patients), and the time
@@ -22,15 +23,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from cxr_device.network import HEADS, Ensemble, build
-from cxr_device.preprocessing import INPUT_SIZE
+from cxr_device.preprocessing import INPUT_SIZE, standardize
 from cxr_device.runtimes import Infer, on_cpu
 from cxr_device.training.config import SCORE_HEADS
 from cxr_device.training.export import export
 from cxr_device.training.films import Films
-from cxr_device.training.tuning import logits_of
 
 OUT: Final = Path(__file__).parent / "results" / "sides.json"
-SIDES: Final = (INPUT_SIZE, 208, 192, 176, 160, 144)
+SIDES: Final = (INPUT_SIZE, 192, 176, 160, 144)
 TURNS: Final = 40
 HEADS_OF_THE_SCORE: Final = [HEADS.index(head) for head in SCORE_HEADS]
 
@@ -62,9 +62,13 @@ def milliseconds(infers: list[Infer]) -> list[float]:
     return [statistics.median(own) for own in times]
 
 
-def score(net: Ensemble, films: Films) -> NDArray[np.float64]:
+def score(infer: Infer, films: Films) -> NDArray[np.float64]:
     """Score of every film."""
-    found: NDArray[np.float64] = logits_of(net, films)[:, HEADS_OF_THE_SCORE].mean(axis=1)
+    logits = [
+        infer(standardize(films.pixels[at].astype(np.float32))[np.newaxis, np.newaxis])[0]
+        for at in range(len(films.table))
+    ]
+    found: NDArray[np.float64] = np.array(logits, dtype=float)[:, HEADS_OF_THE_SCORE].mean(axis=1)
     return found
 
 
@@ -75,14 +79,22 @@ def main() -> None:
     parser.add_argument("--like", nargs="+", type=Path, metavar="RUN", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     films = tuning_films(asked.data, asked.cache, MANIFESTS)
-    nets = [(run.name, side, network(run, side)) for run in asked.runs for side in SIDES]
-    like = np.mean([score(network(run, INPUT_SIZE), films) for run in asked.like], axis=0)
-    named = [({"run": name, "side": side}, score(net, films)) for name, side, net in nets]
+    asked_for = [(run, side) for run in asked.runs for side in SIDES]
     with tempfile.TemporaryDirectory() as folder:
-        infers = [exported(net, Path(folder) / str(at)) for at, (_, _, net) in enumerate(nets)]
-        times = milliseconds(infers)
+        infers = [
+            exported(network(run, side), Path(folder) / str(at))
+            for at, (run, side) in enumerate([*asked_for, *((r, INPUT_SIZE) for r in asked.like)])
+        ]
+        times = milliseconds(infers[: len(asked_for)])
+    scores = [score(infer, films) for infer in infers]
+    like = np.mean(scores[len(asked_for) :], axis=0)
+    named = [
+        ({"run": run.name, "side": side}, own)
+        for (run, side), own in zip(asked_for, scores, strict=False)
+    ]
     rows: list[dict[str, Any]]
     rows, positives = compared(named, films)
     for row, (_, own), taken in zip(rows, named, times, strict=True):
@@ -93,7 +105,7 @@ def main() -> None:
         "films": rows[0]["within_view"]["n"], "positives": positives, "resamples": RESAMPLES,
         "like": [run.name for run in asked.like], "rows": rows,
     }  # fmt: skip
-    OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
