@@ -95,9 +95,9 @@ def compared(
         row, score = dict(told), every_score[known]
         for name, group in groups.items():
             again = np.array([within(score[d], truth[d], group[d]) for d in draws])
-            row[name] = _estimate(within(score, truth, group), again, len(truth))
+            row[name] = estimate(within(score, truth, group), again, len(truth))
             base_value, base_again = first.setdefault(name, (row[name]["estimate"], again))
-            row[f"{name}_difference"] = _estimate(
+            row[f"{name}_difference"] = estimate(
                 row[name]["estimate"] - base_value, again - base_again, len(truth)
             )
         rows.append(row)
@@ -138,7 +138,8 @@ def main() -> None:
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def _estimate(value: float, again: Floats, n: int) -> dict[str, Any]:
+def estimate(value: float, again: Floats, n: int) -> dict[str, Any]:
+    """Value with the interval of its resamples."""
     low, high = np.percentile(again, [2.5, 97.5])
     return {
         "estimate": round(float(value), 4), "lower": round(float(low), 4),

@@ -1,11 +1,12 @@
 """Networks that were tried in place of the released ones, by the predetermined change control plan.
 
-    python benchmarks/modifications.py READS RELEASED.parquet NETWORKS=LOOK=CANDIDATE.parquet...
+    python benchmarks/modifications.py READS --row NETWORKS LOOK TABLE BESIDE TABLE [--row ...]
 
-A table is what `cxr-device dataset score MANIFEST --split test --within-label` wrote with those
-networks installed; READS is the readers' file of the study. Writes results/modifications.json: each
-candidate's AUC against the majority of the readers, and its paired difference to the released one
-between patients (Obuchowski 1997). LOOK is its number in the ledger of looks at the test films.
+A table is what `cxr-device dataset score MANIFEST --split test --within-label` wrote with the
+networks installed: those that were tried, and those released then (BESIDE); READS is the readers'
+file of the study. Writes results/modifications.json: each candidate's AUC against the majority of
+the readers, and its paired difference to the released one between patients (Obuchowski 1997). LOOK
+is its number in the ledger of looks at the test films.
 """
 
 import argparse
@@ -42,19 +43,19 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reads", type=Path)
-    parser.add_argument("released", type=Path)
-    parser.add_argument("candidates", nargs="+", help="NETWORKS=LOOK=TABLE")
+    told = ("NETWORKS", "LOOK", "TABLE", "BESIDE", "TABLE")
+    parser.add_argument("--row", nargs=5, metavar=told, action="append", required=True)
     asked = parser.parse_args()
-    released, truth, patient = judged(asked.released, asked.reads)
     rows = []
-    for text in asked.candidates:
-        networks, look, path = text.split("=")
-        score, same_truth, _ = judged(Path(path), asked.reads)
+    for networks, look, path, beside, released_path in asked.row:
+        score, truth, patient = judged(Path(path), asked.reads)
+        released, same_truth, _ = judged(Path(released_path), asked.reads)
         assert np.array_equal(truth, same_truth), f"{path} holds other films"
         found = roc.compare(truth, score, released, cluster=patient, margin=MARGIN)
         row = {
             "networks": networks,
             "look": int(look),
+            "beside": beside,
             "auc": record(roc.auc(truth, score, cluster=patient)),
             "difference": record(found),
             "within_the_margin": "yes" if found.noninferior else "no",

@@ -31,8 +31,8 @@ _EIGHT_TO_SIXTEEN: Final = 257
 _ROWS: Final = 64
 """Rows looked up in a grey scale at once, so that they stay in the cache."""
 
-_GAP: Final = 1.5
-"""Least means of rows, or of columns, for each of the input: fewer of them would blur it."""
+_GAP: Final = 8 / 7
+"""Least means of rows, or of columns, for each of the input: 256 of a side, for the 224 of it."""
 
 
 def levels(radiograph: AcceptedRadiograph) -> NDArray[np.uint16]:
@@ -90,9 +90,9 @@ def resize(
 ) -> NDArray[np.float32]:
     """Resize a whole frame to `size` x `size` with an antialiased triangle filter.
 
-    Rows, then columns, are averaged in groups as long as each side keeps 1.5 times `size` of them;
+    Rows, then columns, are averaged in groups as long as each side keeps 8/7 times `size` of them;
     Pillow's triangle filter takes the means to `size`. The result is that of Pillow's
-    ``resize(..., BILINEAR, reducing_gap=1.5)`` on float levels, but the frame is summed as
+    ``resize(..., BILINEAR, reducing_gap=8 / 7)`` on float levels, but the frame is summed as
     integers: it is not copied, and a film and its inverse are exact twins.
 
     Parameters
@@ -169,11 +169,11 @@ def standardize(
 
     Pixels outside `keep` (padding) get the smallest value inside it, so they read as air.
     """
-    wide = square.astype(np.float64)
-    wide -= (wide if keep is None else wide[keep]).mean()
-    deviation = math.sqrt(np.square(wide if keep is None else wide[keep]).mean())
-    wide /= max(deviation, _SMALLEST_DEVIATION)
-    result = wide.astype(np.float32)
+    inside = (square.ravel() if keep is None else square[keep]).astype(np.float64)
+    mean = inside.mean()
+    variance = np.square(inside).mean() - mean**2  # exact sums: levels are whole
+    deviation = math.sqrt(max(variance, _SMALLEST_DEVIATION**2))
+    result = (square - np.float32(mean)) / np.float32(deviation)
     if keep is not None:
         result[~keep] = result[keep].min()
     return result
