@@ -167,7 +167,7 @@ def inputs(
 
 
 def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> list[dict[str, Any]]:
-    """Measure file to answer over a batch of raw films, one pass each."""
+    """Measure file to answer over a batch of raw films, the median of three passes each."""
     device = Device.load()
     found: list[dict[str, Any]] = []
     for name in (RAW_8, RAW_12):
@@ -181,7 +181,7 @@ def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> li
             for film in batch:
                 peer(film)
 
-        figures = both(read, theirs, rounds=1)
+        figures = both(read, theirs, rounds=3)
         found.append({"film": name, "films": count, "goal": WHOLE_GOAL, **figures})
         print("whole", found[-1], flush=True)
     device.close()
