@@ -77,16 +77,22 @@ def scored(run: Path, films: Films) -> tuple[Floats, dict[str, Any]]:
 
 
 def compared(
-    named: list[tuple[dict[str, Any], Floats]], films: Films
+    named: list[tuple[dict[str, Any], Floats]],
+    films: Films,
+    *,
+    label: Floats | None = None,
+    within_groups: dict[str, list[str]] = GROUPS,
 ) -> tuple[list[dict[str, Any]], int]:
     """Rows with the AUC of each score and its difference to the first, and the positive films.
 
-    `named`: what a row says beside its figures, and a score for each of `films`.
+    `named`: what a row says beside its figures, and a score for each of `films`. `label`: 1, 0 or
+    NaN of each; the mined airspace label when None.
     """
-    label = targets(films.table)[:, HEADS.index("Airspace")].astype(np.float64)
+    if label is None:
+        label = targets(films.table)[:, HEADS.index("Airspace")].astype(np.float64)
     known = np.flatnonzero(~np.isnan(label))
     table, truth = films.table.iloc[known], label[known]
-    groups = {n: table.groupby(by).ngroup().to_numpy(np.int64) for n, by in GROUPS.items()}
+    groups = {n: table.groupby(by).ngroup().to_numpy(np.int64) for n, by in within_groups.items()}
     patients = table.groupby("patient_id").ngroup().to_numpy(np.int64)
     rng = np.random.default_rng(0)
     draws = [resampled(patients, rng) for _ in range(RESAMPLES)]
@@ -95,9 +101,9 @@ def compared(
         row, score = dict(told), every_score[known]
         for name, group in groups.items():
             again = np.array([within(score[d], truth[d], group[d]) for d in draws])
-            row[name] = estimate(within(score, truth, group), again, len(truth))
+            row[name] = _estimate(within(score, truth, group), again, len(truth))
             base_value, base_again = first.setdefault(name, (row[name]["estimate"], again))
-            row[f"{name}_difference"] = estimate(
+            row[f"{name}_difference"] = _estimate(
                 row[name]["estimate"] - base_value, again - base_again, len(truth)
             )
         rows.append(row)
@@ -138,8 +144,7 @@ def main() -> None:
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def estimate(value: float, again: Floats, n: int) -> dict[str, Any]:
-    """Value with the interval of its resamples."""
+def _estimate(value: float, again: Floats, n: int) -> dict[str, Any]:
     low, high = np.percentile(again, [2.5, 97.5])
     return {
         "estimate": round(float(value), 4), "lower": round(float(low), 4),

@@ -17,16 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from ablation import (
-    MANIFESTS,
-    RESAMPLES,
-    Floats,
-    compared,
-    estimate,
-    resampled,
-    tuning_films,
-    within,
-)
+from ablation import MANIFESTS, RESAMPLES, Floats, compared, tuning_films
 from sides import exported, network, score
 
 from cxr_device.preprocessing import INPUT_SIZE
@@ -55,23 +46,6 @@ def told(name: str) -> dict[str, Any]:
     }
 
 
-def by_radiologists(scores: list[Floats], films: Films) -> list[dict[str, Any]]:
-    """AUC of each score for RSNA's mark of lung opacity, within view."""
-    mark = films.table["rsna_target"].to_numpy(dtype=np.float64)
-    known = np.flatnonzero(~np.isnan(mark))
-    table, truth = films.table.iloc[known], mark[known]
-    views = table.groupby("view").ngroup().to_numpy(np.int64)
-    patients = table.groupby("patient_id").ngroup().to_numpy(np.int64)
-    rng = np.random.default_rng(0)
-    draws = [resampled(patients, rng) for _ in range(RESAMPLES)]
-    found = []
-    for every in scores:
-        own = every[known]
-        again = np.array([within(own[d], truth[d], views[d]) for d in draws])
-        found.append(estimate(within(own, truth, views), again, len(truth)))
-    return found
-
-
 def main() -> None:
     """Measure every run, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,12 +63,12 @@ def main() -> None:
             scores[name] = scored(name, films, Path(work) / str(number))
             print(name, flush=True)
     like = np.mean([scores[name] for name in asked.like], axis=0)
-    chosen = [scores[name] for name in asked.runs]
-    rows, positives = compared(
-        [(told(name), own) for name, own in zip(asked.runs, chosen, strict=True)], films
-    )
-    for row, own, read in zip(rows, chosen, by_radiologists(chosen, films), strict=True):
-        row["rsna_within_view"] = read
+    named = [(told(name), scores[name]) for name in asked.runs]
+    rows, positives = compared(named, films)
+    marks = films.table["rsna_target"].to_numpy(dtype=np.float64)
+    read, _ = compared(named, films, label=marks, within_groups={"rsna_within_view": ["view"]})
+    for row, by_marks, (_, own) in zip(rows, read, named, strict=True):
+        row["rsna_within_view"] = by_marks["rsna_within_view"]
         row["correlation"] = round(float(np.corrcoef(own, like)[0, 1]), 4)
         values = (
             row[name]["estimate"] for name in row if name.endswith(("within_view", "_and_view"))
