@@ -174,7 +174,7 @@ def whole(paths: dict[str, Path], peer: Callable[[Path], Any], count: int) -> li
         batch = [paths[name]] * count
 
         def read(batch: list[Path] = batch) -> None:
-            with Batch(device.read, batch) as judged:
+            with Batch(device.read_group, batch) as judged:
                 assert all(isinstance(judged(film), Analyzed) for film in batch)
 
         def theirs(batch: list[Path] = batch) -> None:

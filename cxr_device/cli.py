@@ -90,7 +90,7 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
     if dicom:
         _require_dicom(out)
     device = load_device(profile=profile, where=where, folder=folder)
-    sys.exit(_run(device, device.read, paths, out=out, as_json=as_json, dicom=dicom))
+    sys.exit(_run(device, device.read_group, paths, out=out, as_json=as_json, dicom=dicom))
 
 
 @main.command(epilog=_EXITS)
@@ -98,8 +98,10 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter an option
 @_json
 def check(paths: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Judge headers and pixel ranges, without the network (PIXEL_GATE is not run)."""
+    from cxr_device.batch import each  # noqa: PLC0415
+
     device = load_device(profile="triage", where=None)
-    sys.exit(_run(device, device.check, paths, out=None, as_json=as_json, dicom=False))
+    sys.exit(_run(device, each(device.check), paths, out=None, as_json=as_json, dicom=False))
 
 
 @main.command()

@@ -6,16 +6,20 @@ network -> `calibration` -> `decision` -> Result. No stage knows another; only t
 
 import os
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, cast, overload
 
 import numpy as np
 from pydicom import Dataset
 
 from cxr_device import decoding, guards, intake, preprocessing, runtimes
+from cxr_device.batch import attempt
 from cxr_device.checks import DESCRIPTIONS, Check, Verdict, accepted_by
-from cxr_device.decision import decide
+from cxr_device.decision import Decision, decide
 from cxr_device.errors import ReleaseError
 from cxr_device.explanation import ActivationMap, ClassActivation
 from cxr_device.pixel_gate import judge_content
@@ -64,19 +68,38 @@ class _Common(TypedDict):
 
 
 class _Stopwatch:
-    """Milliseconds of each stage."""
+    """Milliseconds of each stage; of one that several films share, a film's share of it."""
 
     def __init__(self) -> None:
-        self._begun = self._last = time.perf_counter()
+        self._last, self._spent = time.perf_counter(), 0.0
         self.stages: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
+    def resume(self) -> None:
+        """Leave out what passed since the last stage: it was another film's."""
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str, *, films: int = 1) -> None:
         now = time.perf_counter()
-        self.stages[stage] = round(1e3 * (now - self._last), 3)
-        self._last = now
+        share, self._last = (now - self._last) / films, now
+        self.stages[stage] = round(1e3 * share, 3)
+        self._spent += share
 
     def total(self) -> dict[str, float]:
-        return {**self.stages, "total": round(1e3 * (time.perf_counter() - self._begun), 3)}
+        spent = self._spent + time.perf_counter() - self._last
+        return {**self.stages, "total": round(1e3 * spent, 3)}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """One film on its way: what is known of it so far."""
+
+    taken: intake.Intake
+    verdicts: dict[CheckCode, Verdict]
+    watch: _Stopwatch
+    accepted: AcceptedRadiograph | None = None
+    shaped: ModelInput | None = None
+    """What the networks are yet to see."""
+    decision: Decision | None = None
 
 
 class Device:
@@ -201,6 +224,23 @@ class Device:
         """
         return self._read(source, upto="network", duplicate_uid=duplicate_uid)
 
+    def read_group(self, sources: Sequence[_Film]) -> list[Result | Exception]:
+        """Read films together: the networks see them at once, which costs less a film.
+
+        Each result is the one that `read` gives of the film alone; where `read` would raise, the
+        error stands in its place. The shared milliseconds of `pixel_gate` and `network` are divided
+        by the films.
+        """
+        readings = [attempt(partial(self._begin, source, upto="network")) for source in sources]
+        begun = [reading for reading in readings if isinstance(reading, _Reading)]
+        with suppress(Exception):  # of one film: looked at alone, it will fail alone
+            self._look(begun)
+        results = [
+            attempt(partial(self._ended, reading)) if isinstance(reading, _Reading) else reading
+            for reading in readings
+        ]
+        return cast("list[Result | Exception]", results)  # up to the network none is `Checked`
+
     def check(self, source: _Film) -> Result | Checked:
         """Judge the header and the pixel range of one film, without the network.
 
@@ -214,12 +254,12 @@ class Device:
 
     def score(self, film: AcceptedRadiograph) -> float:
         """Score an accepted film: the mean logit of the release's score heads."""
-        return self._score(preprocessing.prepare(film))
+        return self._scores(preprocessing.prepare(film).pixels)[0]
 
-    def _score(self, shaped: ModelInput) -> float:
-        logits = self._infer(shaped.pixels)[0]
+    def _scores(self, pixels: "NDArray[np.float32]") -> list[float]:
+        """Score films, one a row of `pixels`."""
         chosen = [self.release.heads.index(head) for head in self.release.score_heads]
-        return float(np.mean(logits[chosen], dtype=np.float64))
+        return [float(np.mean(logits[chosen], dtype=np.float64)) for logits in self._infer(pixels)]
 
     def defect(self, source: Path, error: Exception) -> Failed:
         """Build the result of a film on which the device itself failed: no check, no finding.
@@ -285,12 +325,22 @@ class Device:
         upto: Literal["header", "pixels", "network"],
         duplicate_uid: Verdict | None = None,
     ) -> Result | Checked:
+        return self._ended(self._begin(source, upto=upto, duplicate_uid=duplicate_uid))
+
+    def _begin(
+        self,
+        source: _Film,
+        *,
+        upto: Literal["header", "pixels", "network"],
+        duplicate_uid: Verdict | None = None,
+    ) -> _Reading:
+        """Take one film as far as the networks, or to the check that ends it."""
         watch = _Stopwatch()
         label = self.release.label
         taken = intake.receive(_as_source(source), label)
-        verdicts = dict(taken.verdicts)
+        reading = _Reading(taken=taken, verdicts=dict(taken.verdicts), watch=watch)
+        film, verdicts = taken.radiograph, reading.verdicts
         watch.lap("intake")
-        film, accepted = taken.radiograph, None
         if film is not None:
             verdicts |= guards.judge_header(film, label)
             if duplicate_uid is not None:
@@ -298,34 +348,54 @@ class Device:
                 verdicts[CheckCode.IDENTITY] = _required(verdicts[CheckCode.IDENTITY])
             watch.lap("guards")
             if upto != "header" and not _refused(verdicts):
-                accepted = self._accept(film, verdicts, watch)
-        decision = None
-        if accepted is not None and upto != "network":
+                reading.accepted = self._accept(film, verdicts, watch)
+        if reading.accepted is not None and upto != "network":
             verdicts[CheckCode.PIXEL_GATE] = _NO_GATE
-        elif accepted is not None:
-            shaped = preprocessing.prepare(accepted)
+        elif reading.accepted is not None:
+            reading.shaped = preprocessing.prepare(reading.accepted)
             watch.lap("preprocessing")
-            gate = judge_content(shaped, infer=self._gate, at=self.release.pixel_gate.threshold)
-            verdicts[CheckCode.PIXEL_GATE] = gate
-            watch.lap("pixel_gate")
-            if gate.outcome is not Outcome.REJECT:
-                probability = self.release.calibration.probability(self._score(shaped))
-                decision = decide(probability, self.release.operating_point)
-                watch.lap("network")
+        return reading
+
+    def _look(self, readings: Sequence[_Reading]) -> None:
+        """Show films to the gate, and those that it lets through to the network."""
+        shown = [(reading, reading.shaped) for reading in readings if reading.shaped is not None]
+        if not shown:
+            return
+        for reading, _ in shown:
+            reading.watch.resume()
+        pixels = np.concatenate([shaped.pixels for _, shaped in shown])
+        at = self.release.pixel_gate.threshold
+        verdicts = [judge_content(logits, at=at) for logits in self._gate(pixels)]
+        for reading, _ in shown:
+            reading.watch.lap("pixel_gate", films=len(shown))
+        through = [verdict.outcome is not Outcome.REJECT for verdict in verdicts]
+        scores = iter(self._scores(pixels[through]) if any(through) else [])
+        for (reading, _), verdict, is_through in zip(shown, verdicts, through, strict=True):
+            reading.shaped, reading.verdicts[CheckCode.PIXEL_GATE] = None, verdict
+            if is_through:
+                probability = self.release.calibration.probability(next(scores))
+                reading.decision = decide(probability, self.release.operating_point)
+                reading.watch.lap("network", films=sum(through))
+
+    def _ended(self, reading: _Reading) -> Result | Checked:
+        """Give the result of a film, which the networks see now if they have not."""
+        self._look([reading])
+        reading.watch.resume()
+        taken = reading.taken
         common: _Common = {
             "source": _source_of(taken),
             "device": self.identity,
-            "checks": self._checks(verdicts),
-            "timing_ms": watch.total(),
-            "view": _view_of(film),
+            "checks": self._checks(reading.verdicts),
+            "timing_ms": reading.watch.total(),
+            "view": _view_of(taken.radiograph),
         }
         if any(check.is_failure for check in common["checks"]):
             return Failed(**common)
         if any(check.is_rejection for check in common["checks"]):
             return Rejected(**common)
-        if decision is None or accepted is None:
+        if reading.decision is None or reading.accepted is None:
             return Checked(**common)
-        return Analyzed(**common, decision=decision, film=accepted)
+        return Analyzed(**common, decision=reading.decision, film=reading.accepted)
 
     def _accept(
         self, film: Radiograph, verdicts: dict[CheckCode, Verdict], watch: _Stopwatch

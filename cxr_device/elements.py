@@ -73,13 +73,13 @@ def name(tag: int) -> str:
 
 
 def elements(
-    data: bytes, at: int, *, implicit: bool, group: int | None = None
+    data: bytes | memoryview, at: int, *, implicit: bool, group: int | None = None
 ) -> Iterator[Element]:
     """Walk a data set from offset `at`, in ascending order, to its pixel data or its end.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview of bytes
         A whole file.
     at : int
         Where the data set begins.
@@ -125,7 +125,7 @@ class _Budget:
             raise ElementError(CheckCode.PARSE, shown, f"the data set holds {shown}")
 
 
-def _header(data: bytes, at: int, *, implicit: bool) -> _Header:
+def _header(data: bytes | memoryview, at: int, *, implicit: bool) -> _Header:
     """Read one element header in a known encoding."""
     if len(data) - at < _HEADER:
         left = f"{len(data) - at} bytes left"
@@ -152,7 +152,7 @@ def _header(data: bytes, at: int, *, implicit: bool) -> _Header:
     return tag, vr, value, length
 
 
-def _end(data: bytes, tag: int, value: int, length: int) -> int:
+def _end(data: bytes | memoryview, tag: int, value: int, length: int) -> int:
     """Offset behind a value of defined length."""
     left = len(data) - value
     if length > left:
@@ -161,7 +161,7 @@ def _end(data: bytes, tag: int, value: int, length: int) -> int:
     return value + length
 
 
-def _past(data: bytes, at: int, *, implicit: bool, budget: _Budget) -> int:
+def _past(data: bytes | memoryview, at: int, *, implicit: bool, budget: _Budget) -> int:
     """Offset behind a value of undefined length, however its sequences are nested.
 
     `open_` holds, innermost last, what is open: items and sequences in turn, each with whether its
@@ -172,7 +172,7 @@ def _past(data: bytes, at: int, *, implicit: bool, budget: _Budget) -> int:
     while open_:
         delimiter, implicit = open_[-1]
         budget.spend()
-        looks_implicit = not _is_word(data[at + 4 : at + 6])
+        looks_implicit = not _is_word(bytes(data[at + 4 : at + 6]))
         tag, vr, value, length = _header(data, at, implicit=implicit or looks_implicit)
         at = value
         if tag == delimiter:

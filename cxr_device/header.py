@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any, Final
 
 from pydicom import Dataset
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -72,15 +72,15 @@ _CODES: Final = {
     "ViewCodeSequence": "view_codes",
 }
 _TABLES: Final = {"ModalityLUTSequence": "modality_lut", "VOILUTSequence": "voi_lut"}
-WANTED: Final = frozenset(
-    tag
+WANTED: Final = {
+    tag: keyword
     for keyword in (
         *_TEXT, *_TEXTS, *_INTEGER, *_NUMBER, *_NUMBERS, *_CODES, *_TABLES, "PatientID",
         "SpecificCharacterSet",
     )
     if (tag := tag_for_keyword(keyword)) is not None
-)  # fmt: skip
-"""Tags of the elements that are parsed."""
+}  # fmt: skip
+"""Elements that are parsed: keyword by tag."""
 
 _ALONE: Final = frozenset({"AS", "CS", "DA", "DS", "IS", "LO", "SH", "SQ", "SS", "UI", "US"})
 """Value representations whose values need no other element than the character set to be read."""
@@ -114,7 +114,7 @@ def read_header(data: bytes, *, implicit: bool) -> dict[str, Any]:
 
 def _named(dataset: Dataset) -> dict[str, Any]:
     """Values of a data set by keyword; each is converted once."""
-    return {keyword_for_tag(tag): _value(dataset, tag, raw) for tag, raw in dataset.items()}
+    return {WANTED[tag]: _value(dataset, tag, raw) for tag, raw in dataset.items()}
 
 
 def _value(dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement) -> Any:  # noqa: ANN401

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from queue import SimpleQueue
+from typing import Final, Self
 
+import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.valuerep import VR
 
@@ -65,8 +67,10 @@ PROGRAM_MAGIC: Final = {
 _TIFF_MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PREAMBLE: Final = 128
 _UID_CHARACTERS: Final = 64
-_HASHED_AT_ONCE: Final = 4
-"""Films; more of them wait for a thread."""
+_HASHED_AT_ONCE: Final = 32
+"""Films; more of them wait for a thread. One is started only where none is free."""
+PART: Final = 2**20
+"""Bytes read at once, and hashed while the next are read."""
 MAX_READ: Final = 2**20
 """Bytes of the elements that are parsed; eight full lookup tables fit in."""
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -134,8 +138,9 @@ def receive(source: Path | bytes | Dataset, label: Label) -> Intake:
     progress = _Progress()
     radiograph = None
     try:
-        data = _bytes_of(source, label, progress)
-        progress.digest = _HASHING.begin(data)
+        with _HASHING.digest() as digest:
+            data = _bytes_of(source, label, progress, digest)
+        progress.digest = digest.hexdigest
         _check_preamble(data, progress)
         meta = _read_meta(data, progress)
         progress.syntax = _check_syntax(meta.transfer_syntax_uid, label, progress)
@@ -161,30 +166,51 @@ class _Hashing:
     def _renew(self) -> None:
         self._threads = ThreadPoolExecutor(_HASHED_AT_ONCE, thread_name_prefix="digest")
 
-    def begin(self, data: bytes) -> Callable[[], str]:
-        """Hash the bytes beside the work on them; of a large film that takes as long."""
-        digest = sha256()
-        hashed = self._threads.submit(digest.update, data)
+    def digest(self) -> "_Digest":
+        """Begin a digest; of a large film it takes as long as all the work on it."""
+        return _Digest(self._threads)
 
-        def ended() -> str:
-            hashed.result()
-            return digest.hexdigest()
 
-        return ended
+class _Digest:
+    """SHA-256 of parts, made beside their reading; complete where its `with` ends."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._parts: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._sha = sha256()
+        self._followed = threads.submit(self._follow)
+
+    def _follow(self) -> None:
+        for part in iter(self._parts.get, None):
+            self._sha.update(part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def update(self, part: memoryview) -> None:
+        self._parts.put(part)
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.put(None)
+
+    def hexdigest(self) -> str:
+        """Wait for the last part, and give hexadecimal digits."""
+        self._followed.result()
+        return self._sha.hexdigest()
 
 
 _HASHING: Final = _Hashing()
 
 
-def _bytes_of(source: Path | bytes | Dataset, label: Label, progress: _Progress) -> bytes:
+def _bytes_of(
+    source: Path | bytes | Dataset, label: Label, progress: _Progress, digest: _Digest
+) -> memoryview:
     """Read the whole file, bounded by the label's size, or serialize a data set."""
     limit = label.max_file_mib * 2**20
-    if isinstance(source, Dataset):
-        data = _written(source)
-    elif isinstance(source, Path):
-        data = _read_file(source, limit)
+    if isinstance(source, Path):
+        data = _read_file(source, limit, digest)
     else:
-        data = source
+        data = memoryview(_written(source) if isinstance(source, Dataset) else source)
+        digest.update(data[: limit + 1])
     progress.passed(CheckCode.FILE_READ, "read")
     if not data or len(data) > limit:
         size = f"more than {limit} bytes" if data else "0 bytes"
@@ -239,16 +265,22 @@ def shown(path: Path) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _read_file(path: Path, limit: int) -> bytes:
+def _read_file(path: Path, limit: int, digest: _Digest) -> memoryview:
     """Read a regular file; one byte more than `limit` is enough to know that it is too long."""
     try:
         found = path.stat()  # before the open: opening a pipe waits for its other end
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise _RefusedError(CheckCode.FILE_READ, "special file", "not a regular file")
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             expected = min(found.st_size, limit) + 1  # a buffer of the whole limit costs 10 ms
-            data = file.read(expected)
-            return data if len(data) < expected else data + file.read(limit + 1 - expected)
+            data, at = np.empty(expected, dtype=np.uint8).data, 0
+            while read := file.readinto(data[at : at + PART]):
+                digest.update(data[at : at + read])
+                at += read
+            if at == expected and (rest := file.read(limit + 1 - at)):  # it grew meanwhile
+                digest.update(memoryview(rest))
+                return memoryview(bytes(data) + rest)
+            return data[:at].toreadonly()
     except IsADirectoryError as error:
         raise _RefusedError(CheckCode.FILE_READ, "directory", "a folder, not a file") from error
     except FileNotFoundError as error:
@@ -260,14 +292,14 @@ def _read_file(path: Path, limit: int) -> bytes:
         raise _RefusedError(CheckCode.FILE_READ, "unreadable", f"{reason}") from error
 
 
-def _check_preamble(data: bytes, progress: _Progress) -> None:
+def _check_preamble(data: memoryview, progress: _Progress) -> None:
     """Judge the first 128 bytes and the DICM prefix (PS3.10 7.1)."""
+    preamble = bytes(data[:_PREAMBLE])
     for magic, kind in PROGRAM_MAGIC.items():
-        if data.startswith(magic):
+        if preamble.startswith(magic):
             raise _RefusedError(CheckCode.FILE_PREAMBLE, magic.hex(), f"the file is also {kind}")
-    if data[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+    if bytes(data[_PREAMBLE : _PREAMBLE + 4]) != b"DICM":
         raise _RefusedError(CheckCode.FILE_PART10, "no DICM prefix", "not a DICOM Part 10 file")
-    preamble = data[:_PREAMBLE]
     if any(preamble) and not preamble.startswith(_TIFF_MAGIC):
         progress.verdicts[CheckCode.FILE_PREAMBLE] = Verdict(
             outcome=Outcome.WARN,
@@ -287,7 +319,7 @@ class _FileMeta:
     end: int
 
 
-def _read_meta(data: bytes, progress: _Progress) -> _FileMeta:
+def _read_meta(data: memoryview, progress: _Progress) -> _FileMeta:
     """Read two UIDs of the file meta information, which is always Explicit VR (PS3.10 7.1)."""
     end, found = _PREAMBLE + 4, {_SOP_CLASS: "", _SYNTAX: ""}
     try:
@@ -295,7 +327,7 @@ def _read_meta(data: bytes, progress: _Progress) -> _FileMeta:
             end = element.end
             if element.tag in found:
                 uid = data[element.value : min(end, element.value + 2 * _UID_CHARACTERS)]
-                found[element.tag] = uid.decode("ascii", "backslashreplace").rstrip("\0 ")
+                found[element.tag] = bytes(uid).decode("ascii", "backslashreplace").rstrip("\0 ")
     except ElementError as error:
         raise _RefusedError(CheckCode.FILE_PART10, error.value, f"file meta: {error}") from error
     if not found[_SYNTAX]:
@@ -320,7 +352,7 @@ def _check_syntax(syntax: str, label: Label, progress: _Progress) -> str:
     return syntax
 
 
-def _parse(data: bytes, meta: _FileMeta, progress: _Progress) -> Radiograph:
+def _parse(data: memoryview, meta: _FileMeta, progress: _Progress) -> Radiograph:
     """Parse the wanted elements up to the pixel data."""
     implicit = meta.transfer_syntax_uid == _IMPLICIT
     try:
@@ -347,7 +379,7 @@ def _parse(data: bytes, meta: _FileMeta, progress: _Progress) -> Radiograph:
             tag >> 16 in _OVERLAY_GROUPS and tag & 0xFFFF == 0x3000  # noqa: PLR2004  # Overlay Data
             for tag in found
         ),
-        pixel_data=memoryview(data)[pixels.value : pixels.end] if pixels else None,
+        pixel_data=data[pixels.value : pixels.end] if pixels else None,
         pixel_data_is_encapsulated=pixels is not None and pixels.is_undefined,
         **fields,
     )

@@ -4,7 +4,6 @@ A small network of its own looks at what the main network would see. It refuses 
 frontal chest is less probable than the locked threshold, and names what it took the film for.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_device.checks import Verdict
-from cxr_device.radiograph import ModelInput
 from cxr_device.vocabulary import Outcome
 
 __all__ = ["CONTENTS", "Content", "GateThreshold", "judge_content", "probabilities"]
@@ -55,20 +53,13 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return shares
 
 
-def judge_content(
-    film: ModelInput,
-    *,
-    infer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    at: GateThreshold,
-) -> Verdict:
+def judge_content(logits: NDArray[np.float32], *, at: GateThreshold) -> Verdict:
     """Judge what the pixels of one film show.
 
     Parameters
     ----------
-    film : ModelInput
-        What the main network would see.
-    infer : callable
-        The gate network: logits, shape (1, len(CONTENTS)), from `film.pixels`.
+    logits : ndarray of float32, shape (len(CONTENTS),)
+        What the gate's network says of what the main network would see.
     at : GateThreshold
         The locked threshold; a tie is let through.
 
@@ -77,7 +68,7 @@ def judge_content(
     Verdict
         PASS, or REJECT with what the film looks like. A logit that is no number rejects.
     """
-    probability = probabilities(infer(film.pixels)[0])
+    probability = probabilities(logits)
     upright = float(probability[CONTENTS.index(Content.UPRIGHT)])
     value = f"{Content.UPRIGHT} {upright:.3f}"
     if upright >= at.upright:

@@ -29,7 +29,11 @@ LOGIT_TOLERANCE: Final = 1e-4
 """Logits; largest difference between a runtime and eager torch on the CPU."""
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Logits, shape (n, heads), from pixels, shape (n, 1, size, size)."""
+"""Logits, shape (n, heads), from pixels, shape (n, 1, size, size).
+
+A film has bit for bit the logits alone that it has among others: ONNX Runtime gives them so, the
+other runtimes, whose sums may depend on how many films there are, see one film after another.
+"""
 
 
 _Named = Literal["auto", "cpu", "cuda"]
@@ -102,8 +106,10 @@ def on_openvino(graph: Path, *, threads: int) -> Infer:
     )
 
     def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = network.create_infer_request().infer(pixels)[0].copy()
-        return logits
+        request = network.create_infer_request()
+        return np.concatenate(
+            [request.infer(film)[0].copy() for film in np.split(pixels, len(pixels))]
+        )
 
     return infer
 
@@ -126,7 +132,10 @@ def on_torch(weights: Path, architectures: Sequence[str], device: str, *, side: 
 
     def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            logits: NDArray[np.float32] = net(torch.from_numpy(pixels).to(device)).cpu().numpy()
-        return logits
+            films = torch.from_numpy(pixels).to(device)
+            found: NDArray[np.float32] = (
+                torch.cat([net(film[None]) for film in films]).cpu().numpy()
+            )
+        return found
 
     return infer

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import dx, pixels, to_bytes
@@ -131,20 +132,20 @@ def test_an_interrupt_is_130_and_leaves_the_page_of_what_was_read(
 ) -> None:
     for name in ("a", "b"):
         put(tmp_path / f"films/{name}.dcm", ViewPosition="LL")
-    judged: list[str] = []
-    read = Device.read
+    asked: list[str] = []
+    one = cli._one  # noqa: SLF001
 
-    def interrupted(self: Device, source: Path) -> object:
-        judged.append(source.name)
-        if source.name == "b.dcm":
+    def interrupted(device: Device, judge: Any, path: Path, **given: Any) -> Any:
+        asked.append(path.name)
+        if path.name == "b.dcm":
             raise KeyboardInterrupt
-        return read(self, source)
+        return one(device, judge, path, **given)
 
-    monkeypatch.setattr(Device, "read", interrupted)
+    monkeypatch.setattr(cli, "_one", interrupted)
     done = run("read", tmp_path / "films", "--out", tmp_path / "out")
     assert done.exit_code == 130
     assert "interrupted" in done.stderr
-    assert judged == ["a.dcm", "b.dcm"]
+    assert asked == ["a.dcm", "b.dcm"]
     page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert "a.dcm" in page
     assert "b.dcm" not in page

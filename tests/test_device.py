@@ -138,6 +138,112 @@ def test_the_gate_that_is_handed_over_is_the_one_that_judges(release: Release) -
     assert "network" not in result.timing_ms
 
 
+class Seeing:
+    """A network that keeps how many films it saw at once, and fails where it sees one of them."""
+
+    def __init__(self, answer: list[float], fails_at: float | None = None) -> None:
+        self.answer, self.fails_at = answer, fails_at
+        self.seen: list[int] = []
+        self.corners: list[float] = []
+
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer each film by its own pixels."""
+        self.seen.append(len(pixels))
+        self.corners += map(float, pixels[:, 0, 0, 0])
+        if self.fails_at in self.corners[-len(pixels) :]:
+            raise MemoryError("a defect")
+        return np.array([[*self.answer, float(film.sum())] for film in pixels], np.float32)
+
+
+@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+def test_films_that_the_networks_see_at_once_have_what_they_have_alone(release: Release) -> None:
+    films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(3)]
+    lateral = to_bytes(dx(SMALL, ViewPosition="LL"))
+    gate = Seeing([9.0, 0.0, 0.0, 0.0])
+    net = Seeing([0.5] * (len(release.heads) - 1))
+    together = Device(release, infer=net, gate=gate).read_group([*films, lateral, b"text"])
+    assert (gate.seen, net.seen) == ([3], [3])
+    for film, result in zip([*films, lateral, b"text"], together, strict=True):
+        assert not isinstance(result, Exception)
+        alone = Device(release, infer=net, gate=gate).read(film)
+        assert (result.source, result.checks) == (alone.source, alone.checks)
+        assert getattr(result, "decision", None) == getattr(alone, "decision", None)
+    assert Device(release, infer=net, gate=gate).read_group([]) == []
+
+
+@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+def test_the_network_sees_the_films_that_the_gate_let_through(release: Release) -> None:
+    films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(4)]
+    shown: list[NDArray[np.float32]] = []
+
+    def gate(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        shown.append(pixels)
+        return np.array([[9.0 * (n % 2), 1, 0, 0, 0] for n in range(len(pixels))], np.float32)
+
+    heads = len(release.heads)
+    seen: list[NDArray[np.float32]] = []
+
+    def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(pixels)
+        return np.repeat(pixels[:, :, 112, 112], heads, axis=1)
+
+    results = Device(release, infer=infer, gate=gate).read_group(films)
+    assert [type(result) for result in results] == [Rejected, Analyzed, Rejected, Analyzed]
+    assert np.array_equal(seen[0], shown[0][1::2])
+    point = release.calibration
+    for result, pixels_ in zip(results[1::2], seen[0], strict=True):
+        assert isinstance(result, Analyzed)
+        score = float(np.float64(pixels_[0, 112, 112]))
+        assert result.decision.probability == pytest.approx(point.probability(score), abs=1e-9)
+    stopped, passed = results[0], results[1]
+    assert not isinstance(stopped, Exception)
+    assert not isinstance(passed, Exception)
+    assert "network" not in stopped.timing_ms
+    assert {"pixel_gate", "network"} <= set(passed.timing_ms)
+
+
+@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+def test_a_film_on_which_the_network_fails_fails_alone(release: Release) -> None:
+    films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(3)]
+    gate = Seeing([9.0, 0.0, 0.0, 0.0])
+    answer = [0.5] * (len(release.heads) - 1)
+    Device(release, infer=(whole := Seeing(answer)), gate=gate).read_group(films)
+    net = Seeing(answer, fails_at=whole.corners[1])
+    broken = Device(release, infer=net, gate=gate)
+    first, failed, last = broken.read_group(films)
+    assert isinstance(first, Analyzed)
+    assert isinstance(failed, MemoryError)
+    assert isinstance(last, Analyzed)
+    assert net.seen == [3, 1, 1, 1]
+    wrong, right = broken.read_group([None, films[0]])  # type: ignore[list-item]
+    assert isinstance(wrong, TypeError)
+    assert isinstance(right, Analyzed)
+
+
+@verifies("SRS-176@7ee54576", level="integration")
+def test_films_seen_at_once_share_the_milliseconds_of_it(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, net = Seeing([9.0, 0.0, 0.0, 0.0]), Seeing([0.5] * (len(release.heads) - 1))
+    slow = Device(release, infer=net, gate=gate)
+    now = [0.0]
+    monkeypatch.setattr(device, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def late(ask: Seeing, seconds: float) -> runtimes.Infer:
+        def asked(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            now[0] += seconds
+            return ask(pixels)
+
+        return asked
+
+    monkeypatch.setattr(slow, "_gate", late(gate, 3.0))
+    monkeypatch.setattr(slow, "_infer", late(net, 6.0))
+    for result in slow.read_group([FILM, FILM, FILM]):
+        assert not isinstance(result, Exception)
+        told = {stage: spent for stage, spent in result.timing_ms.items() if spent}
+        assert told == {"pixel_gate": 1000.0, "network": 2000.0, "total": 3000.0}
+
+
 @verifies("SRS-131@86618d56", "RC-131@bd2090ae", level="integration")
 @pytest.mark.parametrize("missing", [None, "PatientID"])
 def test_a_node_refuses_what_has_no_patient_and_a_command_line_warns(

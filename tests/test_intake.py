@@ -1,11 +1,16 @@
 """Intake: the file checks, each with its hazard put into a film."""
 
+import errno
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from builders import dx, to_bytes
@@ -15,6 +20,7 @@ from pydicom import DataElement, dcmread
 from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
+from typing_extensions import override
 
 from cxr_device import intake
 from cxr_device.intake import Intake, receive
@@ -54,6 +60,81 @@ def test_the_digest_is_that_of_the_bytes(data: bytes, label: Label) -> None:
     assert taken.digest() == sha256(data).hexdigest()  # asked twice
 
 
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
+@pytest.mark.parametrize("more", [0, 1, -1, intake.PART, 3 * intake.PART // 2])
+def test_the_digest_of_a_file_is_that_of_all_its_parts(
+    more: int, whole: bytes, label: Label, tmp_path: Path
+) -> None:
+    data = whole + bytes(-len(whole) % intake.PART + more)
+    (tmp_path / "film.dcm").write_bytes(data)
+    taken = receive(tmp_path / "film.dcm", label)
+    assert taken.digest is not None
+    assert taken.digest() == sha256(data).hexdigest()
+    assert taken.verdicts[CheckCode.FILE_SIZE].value == f"{len(data)} bytes"
+    assert taken.radiograph is not None
+    assert taken.radiograph.pixel_data is not None
+    assert taken.radiograph.pixel_data.readonly
+    again = receive(data, label)
+    assert again.radiograph is not None
+    assert taken.radiograph.pixel_data == again.radiograph.pixel_data
+
+
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
+@pytest.mark.parametrize("stated", [0, 1, 1000])
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(
+    stated: int, whole: bytes, label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(whole)
+    mode = path.stat().st_mode
+    smaller = SimpleNamespace(st_mode=mode, st_size=stated)  # as it was when it was looked at
+    monkeypatch.setattr(Path, "stat", lambda _path: smaller)
+    taken = receive(path, label)
+    monkeypatch.undo()
+    assert taken.digest is not None
+    assert taken.digest() == sha256(whole).hexdigest()
+    assert taken.radiograph is not None
+    small = replace(label, max_file_mib=1)
+    monkeypatch.setattr(Path, "stat", lambda _path: smaller)
+    assert stopped_by(receive(path, small)) is CheckCode.FILE_SIZE
+
+
+@verifies("SRS-101@09898378", "RC-101@b49a4aa3")
+def test_a_disk_that_fails_in_the_middle_of_a_file_leaves_no_digest(
+    whole: bytes, label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(whole)
+    left = iter([4096])
+
+    class Failing(FileIO):
+        @override
+        def readinto(self, into: Any) -> int:
+            if next(left, None) is None:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(into)
+
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Failing(path))
+    taken = receive(path, label)
+    assert stopped_by(taken) is CheckCode.FILE_READ
+    assert taken.verdicts[CheckCode.FILE_READ].message == "Input/output error"
+    assert taken.digest is None
+
+
+@verifies("SRS-176@7ee54576", "RC-176@80508525", level="unit")
+def test_films_that_are_read_at_once_have_their_own_digests(
+    whole: bytes, label: Label, tmp_path: Path
+) -> None:
+    films = [tmp_path / f"{number}.dcm" for number in range(40)]
+    for number, film in enumerate(films):
+        film.write_bytes(whole + bytes([number]) * 70_000 * number)
+    with ThreadPoolExecutor(len(films)) as threads:
+        taken = list(threads.map(lambda film: receive(film, label), films))
+    for film, each in zip(films, taken, strict=True):
+        assert each.digest is not None
+        assert each.digest() == sha256(film.read_bytes()).hexdigest()
+
+
 @verifies("SRS-105@6aad26ca", level="unit")
 def test_a_header_may_be_as_long_as_the_limit(
     whole: bytes, label: Label, monkeypatch: pytest.MonkeyPatch
@@ -72,8 +153,12 @@ def test_a_forked_process_hashes_too(label: Label) -> None:
     assert receive(b"x", label).digest is not None  # threads run, which a fork does not take along
     child = os.fork()
     if child == 0:
-        digest = receive(b"y", label).digest
-        os._exit(0 if digest and digest() == sha256(b"y").hexdigest() else 1)
+        code = 1
+        try:
+            digest = receive(b"y", label).digest
+            code = 0 if digest and digest() == sha256(b"y").hexdigest() else 1
+        finally:  # whatever is raised: a second copy of the tests must not go on
+            os._exit(code)
     for _ in range(100):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

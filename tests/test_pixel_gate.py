@@ -5,17 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_device.pixel_gate import CONTENTS, Content, GateThreshold, judge_content, probabilities
-from cxr_device.radiograph import ModelInput
 from cxr_device.vocabulary import Outcome
 from verification import verifies
-
-FILM = ModelInput(pixels=np.zeros((1, 1, 224, 224), dtype=np.float32))
 
 
 def judged(logits: list[float], at: float) -> tuple[Outcome, str]:
     """Outcome and message for given logits of the gate's network."""
-    answer: NDArray[np.float32] = np.array([logits], dtype=np.float32)
-    verdict = judge_content(FILM, infer=lambda _pixels: answer, at=GateThreshold(upright=at))
+    answer: NDArray[np.float32] = np.array(logits, dtype=np.float32)
+    verdict = judge_content(answer, at=GateThreshold(upright=at))
     return verdict.outcome, verdict.message
 
 

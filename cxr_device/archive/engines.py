@@ -1,8 +1,7 @@
 """Engines: who scores the blocks of a run, worker processes of this machine or Ray's actors.
 
 Both run the same `Scorer`: the locked device with one thread a network, which gives a film the
-score that it has alone. Films are not joined into network batches: on one core a batch of 16 took
-as much processor time a film as one film did (75 ms each, ONNX Runtime).
+score that it has alone.
 """
 
 import json
@@ -25,6 +24,7 @@ from cxr_device.batch import Batch
 from cxr_device.device import Device
 from cxr_device.errors import EngineError
 from cxr_device.release import Release
+from cxr_device.result import Result
 
 __all__ = ["ENGINES", "Block", "Engine", "Runtime", "Scorer"]
 
@@ -49,7 +49,7 @@ class Scorer:
     def __call__(self, films: Sequence[Path]) -> str:
         """Rows of films, JSON Lines; a film on which the device fails ends alone."""
         lines = []
-        with Batch(self._device.read, films) as judged:
+        with Batch[Result](self._device.read_group, films) as judged:
             for film in films:
                 try:
                     told = row(judged(film))

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from builders import dx, pixels, to_bytes
 
-from cxr_device import Device, runtimes
+from cxr_device import Device, intake, runtimes
 from cxr_device.archive import engines
 from cxr_device.archive.engines import Block, Scorer
 from cxr_device.errors import EngineError
+from cxr_device.intake import Intake
+from cxr_device.label import Label
 from verification import verifies
 
 
@@ -23,14 +25,14 @@ def test_a_film_on_which_the_device_fails_ends_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     films = [tmp_path / f"{number}.dcm" for number in range(3)]
-    real = Device.read
+    real = intake.receive
 
-    def read(self: Device, film: Path) -> Any:
+    def receive(film: Path, label: Label) -> Intake:
         if film == films[1]:
             raise MemoryError("Zanzibar")
-        return real(self, film)
+        return real(film, label)
 
-    monkeypatch.setattr(Device, "read", read)
+    monkeypatch.setattr(intake, "receive", receive)
     told = [json.loads(line) for line in Scorer("onnxruntime")(films).splitlines()]
     assert [each["exit_code"] for each in told] == [4, 70, 4]
     assert [each["path"] for each in told] == [str(film) for film in films]
