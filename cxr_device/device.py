@@ -227,9 +227,18 @@ class Device:
     def read_group(self, sources: Sequence[_Film]) -> list[Result | Exception]:
         """Read films together: the networks see them at once, which costs less a film.
 
-        Each result is the one that `read` gives of the film alone; where `read` would raise, the
-        error stands in its place. The shared milliseconds of `pixel_gate` and `network` are divided
-        by the films.
+        All of them lie in memory until the last is read; `cxr_device.batch.Batch` reads many.
+
+        Parameters
+        ----------
+        sources : sequence of path, bytes or pydicom.Dataset
+            Films, each as `read` takes one.
+
+        Returns
+        -------
+        list
+            For each film, in their order, what `read` gives of it alone; where `read` would raise,
+            the error. The milliseconds of `pixel_gate` and `network` are a film's share.
         """
         readings = [attempt(partial(self._begin, source, upto="network")) for source in sources]
         begun = [reading for reading in readings if isinstance(reading, _Reading)]
