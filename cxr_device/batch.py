@@ -11,8 +11,9 @@ from typing import Final, Generic, Self, TypeVar
 
 __all__ = ["Batch", "ahead", "attempt", "each"]
 
-GROUP: Final = 4
-"""Films that the networks see at once: a sixth of their time less a film, and no fewer with 8."""
+GROUP: Final = 8
+"""Films of a group: the networks take a sixth less time a film, and each stage finds the caches as
+it left them. Twice as many gain no more."""
 GROUP_BYTES: Final = 16 * 2**20
 """Bytes of the files of a group of several films, so that large ones do not fill memory."""
 

@@ -155,7 +155,7 @@ class Seeing:
         return np.array([[*self.answer, float(film.sum())] for film in pixels], np.float32)
 
 
-@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
 def test_films_that_the_networks_see_at_once_have_what_they_have_alone(release: Release) -> None:
     films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(3)]
     lateral = to_bytes(dx(SMALL, ViewPosition="LL"))
@@ -171,7 +171,7 @@ def test_films_that_the_networks_see_at_once_have_what_they_have_alone(release: 
     assert Device(release, infer=net, gate=gate).read_group([]) == []
 
 
-@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
 def test_the_network_sees_the_films_that_the_gate_let_through(release: Release) -> None:
     films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(4)]
     shown: list[NDArray[np.float32]] = []
@@ -202,7 +202,7 @@ def test_the_network_sees_the_films_that_the_gate_let_through(release: Release) 
     assert {"pixel_gate", "network"} <= set(passed.timing_ms)
 
 
-@verifies("SRS-237@23865cd6", "RC-237@42db4e12", level="integration")
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
 def test_a_film_on_which_the_network_fails_fails_alone(release: Release) -> None:
     films = [to_bytes(dx(pixels(side=600, seed=seed))) for seed in range(3)]
     gate = Seeing([9.0, 0.0, 0.0, 0.0])
