@@ -15,6 +15,7 @@ memory, the peer, is slowed more. The load is written beside both. Idle threads 
 (OMP_WAIT_POLICY), for the peer's would spin for seconds where another program has the core. Both
 sides take turns: of a second of the peer for the network's input, of one pass over the batch. The
 device's part holds what the peer has not: SHA-256 of the file, every guard, a decoder that may die.
+`decoder` is the device's decoder alone, in turn with both: what no work around it can go below.
 """
 
 import argparse
@@ -29,10 +30,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from builders import (
     J2K_LOSSLESS,
@@ -47,9 +50,11 @@ from builders import (
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
+from pydicom.encaps import get_frame
 
 from cxr_device import Analyzed, Device
 from cxr_device.batch import Batch
+from cxr_device.decoder_worker import DECODERS
 from cxr_device.decoding import Decoder
 from cxr_device.release import PACKAGE, Release
 
@@ -110,12 +115,19 @@ def turn(job: Callable[[], Any], films: int) -> tuple[float, float]:
 
 
 def both(
-    device: Callable[[], Any], peer: Callable[[], Any], rounds: int, films: int = 1
+    device: Callable[[], Any],
+    peer: Callable[[], Any],
+    rounds: int,
+    films: int = 1,
+    decoder: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:
     """Medians of interleaved turns after one warm-up, and the peer's time by the device's."""
-    times: dict[str, list[tuple[float, float]]] = {"device": [], "torchxrayvision": []}
+    jobs = {"device": device, "torchxrayvision": peer}
+    if decoder is not None:
+        jobs["decoder"] = decoder
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
-        for name, job in (("device", device), ("torchxrayvision", peer)):
+        for name, job in jobs.items():
             found = turn(job, films)
             if number:
                 times[name].append(found)
@@ -131,6 +143,18 @@ def both(
         ratio = medians["torchxrayvision"][place] / medians["device"][place]
         figures[name] = round(ratio, 2)
     return figures
+
+
+def decoding_alone(path: Path) -> Callable[[], Any] | None:
+    """Return the device's decoder alone, in this process; None where no library decodes a film."""
+    film = dcmread(path)
+    name = DECODERS.get(film.file_meta.TransferSyntaxUID)
+    if name is None:
+        return None
+    stream = get_frame(film.PixelData, 0, number_of_frames=1)
+    out = np.zeros((film.Rows, film.Columns), np.uint16)
+    options = {"numthreads": 2} if name == "jpeg2k" else {}
+    return partial(getattr(imagecodecs, f"{name}_decode"), stream, out=out, **options)
 
 
 def inputs(
@@ -160,7 +184,8 @@ def inputs(
         except (RuntimeError, NotImplementedError) as error:
             row["torchxrayvision"] = f"cannot decode here: {type(error).__name__}"
             continue
-        row |= {"films": films, **both(read, theirs, rounds, films)}
+        row |= {"films": films, **both(read, theirs, rounds, films, decoding_alone(path))}
+        row.setdefault("decoder", None)
         print(row, flush=True)
     device.close()
     return found

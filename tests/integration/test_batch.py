@@ -10,7 +10,7 @@ import pytest
 from builders import JPEG_LS, RLE, compressed, dx, pixels, to_bytes
 
 from cxr_device import Analyzed, Device, batch
-from cxr_device.batch import GROUP, GROUP_BYTES, Batch, ahead, each
+from cxr_device.batch import GROUP, Batch, ahead, each
 from cxr_device.decoding import Decoder
 from verification import verifies
 
@@ -141,25 +141,36 @@ def test_as_many_groups_as_cores_are_in_hand_from_two_to_four_and_one_waits(
 def test_a_group_holds_eight_films_or_16_mib_of_them_and_a_large_film_is_alone(
     tmp_path: Path,
 ) -> None:
-    half = GROUP_BYTES // 2
-    sizes = [*[1] * 9, GROUP_BYTES, half, half, 1, half, half + 1, GROUP_BYTES + 1, 1]
+    mib = 2**20
+    sizes = [
+        16 * mib - 1, 1, 1,  # the first two fill a group
+        8 * mib, 8 * mib, *[1] * 8, 8 * mib, 8 * mib + 1, 16 * mib + 1, 16 * mib,
+    ]  # fmt: skip
     films = [tmp_path / f"{number:02}.dcm" for number in range(len(sizes))]
     for film, size in zip(films, sizes, strict=True):
         with film.open("wb") as file:
             file.truncate(size)  # holes take no disk
     films += [tmp_path / "absent.dcm", tmp_path / "\0.dcm"]  # their reading will say why
-    groups: list[list[str]] = []
+    groups: list[str] = []
 
     def judge(group: Sequence[Path]) -> Sequence[Path]:
-        groups.append([film.stem for film in group])
+        groups.append(" ".join(film.stem for film in group))
         return group
 
     with Batch(judge, films) as judged:
         assert [judged(film) for film in films] == films
     assert sorted(groups) == [
-        [f"{number:02}" for number in range(8)],
-        ["08"], ["09"], ["10", "11"], ["12", "13"], ["14"], ["15"], ["16", "absent", "\0"],
+        "00 01", "02 03", "04 05 06 07 08 09 10 11", "12 13", "14", "15", "16 absent \0",
     ]  # fmt: skip
+
+
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
+def test_fewer_results_than_films_are_refused() -> None:
+    with (
+        Batch[Path](lambda films: films[1:], FILMS) as judged,
+        pytest.raises(ValueError, match="zip"),
+    ):
+        judged(FILMS[0])
 
 
 @verifies("SRS-237@4a917d64", level="integration")
