@@ -60,6 +60,16 @@ def test_every_element_is_found_where_it_lies() -> None:
 
 
 @verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
+def test_an_item_whose_length_looks_like_a_vr_has_a_length() -> None:
+    length = int.from_bytes(b"DA", "little")
+    item = ITEM + length.to_bytes(4, "little") + explicit(0x00080100, b"OB", bytes(length - 12))
+    sequence = tag(0x00540220) + b"SQ\0\0" + UNDEFINED + item + SEQUENCE_END
+    first, last = walked(sequence + explicit(0x00540400, b"SH", b"12"))
+    assert (first.tag, first.end) == (0x00540220, len(sequence))
+    assert last.tag == 0x00540400
+
+
+@verifies("SRS-221@8d08fd29", "RC-105@c15c6fbc")
 def test_an_implicit_data_set_is_walked_by_its_lengths() -> None:
     parts = [implicit(0x00080060, b"DX"), nest(2, implicit=True), implicit(0x20500020, b"ab")]
     assert [each.tag for each in walked(b"".join(parts), implicit=True)] == [

@@ -75,6 +75,7 @@ def test_the_digest_of_a_file_is_that_of_all_its_parts(
     assert taken.radiograph.pixel_data is not None
     assert taken.radiograph.pixel_data.readonly
     again = receive(data, label)
+    assert (taken.path, again.path) == (str(tmp_path / "film.dcm"), None)
     assert again.radiograph is not None
     assert taken.radiograph.pixel_data == again.radiograph.pixel_data
 
