@@ -404,6 +404,13 @@ def test_bytes_are_a_film_and_never_a_name(
 
 
 @verifies("SRS-358@f03f5638", level="integration")
+def test_a_data_set_is_the_file_that_it_would_be(reader: Device) -> None:
+    given = reader.read(dx(SMALL))
+    assert isinstance(given, Analyzed)
+    assert (given.source, given.checks) == ((of := reader.read(FILM)).source, of.checks)
+
+
+@verifies("SRS-358@f03f5638", level="integration")
 @pytest.mark.parametrize(
     "given",
     [None, 5, 0, 1.5, True, [1, 2], (), {}, np.zeros(4, np.uint8), BytesIO(FILM), Path],
