@@ -12,8 +12,8 @@ from typing import Final, Generic, Self, TypeVar
 __all__ = ["Batch", "ahead", "attempt", "each"]
 
 GROUP: Final = 8
-"""Films of a group: the networks take a sixth less time a film, and each stage finds the caches as
-it left them. Twice as many gain no more."""
+"""Films of a group: together they cost the networks less, and each stage finds the caches as it
+left them."""
 GROUP_BYTES: Final = 16 * 2**20
 """Bytes of the files of a group of several films, so that large ones do not fill memory."""
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def ahead() -> int:
     """Count the groups in hand at once: one is read while another is at the network.
 
-    As many as this process has cores, each one; at most four, for more would only fill memory.
+    As many as this process has cores; at most four, for more would only fill memory.
     """
     return max(2, min(len(os.sched_getaffinity(0)), 4))
 

@@ -165,6 +165,41 @@ def test_each_runtime_gives_the_logits_of_the_first(
     assert np.array_equal(found, kept)  # a later film leaves the logits of an earlier one
 
 
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
+@pytest.mark.parametrize("films", [2, 3, 8])
+@pytest.mark.parametrize("name", ["network", "gate"])
+def test_onnx_runtime_gives_a_film_among_others_bit_for_bit_what_it_has_alone(
+    name: str, films: int, release: Release
+) -> None:
+    graph = {"network": release.graph, "gate": release.pixel_gate.graph}[name]
+    infer = runtimes.on_cpu(graph, threads=1)
+    noise = np.random.default_rng(films).normal(size=(films, 1, 224, 224)).astype(np.float32)
+    noise *= np.linspace(0.3, 3.0, films, dtype=np.float32)[:, np.newaxis, np.newaxis, np.newaxis]
+    alone = np.concatenate([infer(film[np.newaxis]) for film in noise])
+    assert np.array_equal(infer(noise), alone)
+
+
+@verifies("SRS-237@4a917d64", "RC-237@42db4e12", level="integration")
+@pytest.mark.parametrize("films", [1, 3])
+def test_torch_sees_one_film_after_another(
+    films: int, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from cxr_device.network import Ensemble  # noqa: PLC0415  # needs torch
+
+    shapes: list[tuple[int, ...]] = []
+    forward = Ensemble.forward
+
+    def seen(self: Ensemble, pixels: Any) -> Any:
+        shapes.append(tuple(pixels.shape))
+        return forward(self, pixels)
+
+    monkeypatch.setattr(Ensemble, "forward", seen)
+    infer = runtimes.on_torch(release.weights, release.architectures, "cpu", side=release.side)
+    assert infer(np.zeros((films, 1, 224, 224), np.float32)).shape == (films, len(release.heads))
+    assert shapes == [(1, 1, 224, 224)] * films
+
+
 @verifies("SRS-353@992a8a9f", "RC-141@66b99488", level="integration")
 def test_torch_computes_without_tf32(release: Release) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
